@@ -1,0 +1,1 @@
+"""Who acts: loading, learning, releasing and running policies."""

@@ -1,0 +1,1 @@
+"""Who judges: formulas, constraints, suites, campaigns, statistics, verdicts, evidence and reports."""
