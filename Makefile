@@ -1,0 +1,42 @@
+# `make` prints the targets. Each sets up .venv on first use; a second call adds no time.
+PYTHON ?= python3
+# Where the CPU build of torch is published. Empty: take what the default index has (on Linux, a CUDA build of several GB).
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TASK ?= kit-pick
+
+STAMP := .venv/.genba-stamp
+
+.PHONY: help setup go test test-all lint clean
+
+help:
+	@echo "make setup      install Genba and everything it needs into .venv (PYTHON=$(PYTHON))"
+	@echo "make go         learn, check and release $(TASK) (TASK=conveyor-sort for the other one)"
+	@echo "make test       the tests, at most 5 minutes"
+	@echo "make test-all   the long tests as well"
+	@echo "make lint       ruff, mypy --strict, import-linter"
+	@echo "make clean      remove .venv, build outputs and caches; runs and releases stay"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt .ci/setup
+	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" .ci/setup
+	@touch $@
+
+go: $(STAMP)
+	@.venv/bin/genba go $(TASK)
+
+test: $(STAMP)
+	.venv/bin/python -m pytest -q -m "not long"
+
+test-all: $(STAMP)
+	.venv/bin/python -m pytest -q
+
+lint: $(STAMP)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
