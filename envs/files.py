@@ -1,0 +1,190 @@
+"""Files that survive a power cut, bytes that hash the same everywhere, and YAML whose errors name the line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from .errors import BadInput, closest, suggestion
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+Model = TypeVar("Model", bound="BaseModel")
+CHUNK = 1 << 20
+FOUND_LENGTH = 60
+
+
+def asset(*parts: str) -> Path:
+    """The path of a data file of this package, as `asset("suites", "basic.yaml")`."""
+    return Path(str(files("genba").joinpath("assets", *parts)))
+
+
+def atomic_write_bytes(path: str | Path, data: bytes) -> None:
+    """Write `data` so that `path` holds either its old content or all of the new, also after a power cut.
+
+    Missing folders are made. Raises OSError as `open` does; the old file is then untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(draft, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """`atomic_write_bytes` of the text in UTF-8."""
+    atomic_write_bytes(path, text.encode())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable (a folder cannot be opened on Windows: there the rename must do)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def canonical_json(value: object) -> bytes:
+    """The one JSON text of `value`: sorted keys, no spaces, UTF-8. NaN and infinity raise ValueError."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def sha256_hex(data: bytes) -> str:
+    """The SHA-256 of `data`, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: str | Path) -> str:
+    """The SHA-256 of a file's content, read in chunks."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def load_yaml(path: str | Path, model: type[Model]) -> Model:
+    """Read a YAML file into `model`.
+
+    Raises BadInput, one line: "suite.yaml:12: field constraints.3.hard: expected a valid boolean, found 'maybe'".
+    """
+    from pydantic import ValidationError
+
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:
+            _refuse_repeated_keys(path, node)
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(_syntax_message(path, error)) from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise BadInput(_field_message(path, node, error.errors(), model)) from None
+
+
+def _syntax_message(path: Path, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f":{mark.line + 1}" if mark is not None else ""
+    problem = getattr(error, "problem", None) or " ".join(str(error).split())
+    return f"{path}{line}: not valid YAML: {problem}. Check indentation, colons and quotes on this line and the one before"
+
+
+def _refuse_repeated_keys(path: Path, node: Node) -> None:
+    """YAML keeps the last of two equal keys without a word; a reviewer would read the first."""
+    if isinstance(node, MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise BadInput(f"{path}:{line}: field {key.value}: expected once, found again; remove one")
+            seen.add(key.value)
+            _refuse_repeated_keys(path, value)
+    elif isinstance(node, SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(path, item)
+
+
+def _field_message(path: Path, node: Node | None, errors: list[ErrorDetails], model: type[BaseModel]) -> str:
+    first = errors[0]
+    line, field = _locate(node, first["loc"])
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    subject = f"field {field}: " if field else ""
+    return f"{path}:{line}: {subject}{_expectation(first, model)}{more}"
+
+
+def _expectation(error: ErrorDetails, model: type[BaseModel]) -> str:
+    kind, found = error["type"], repr(error["input"])
+    if kind == "missing":
+        return "expected a value, found nothing"
+    if kind == "extra_forbidden":
+        name = str(error["loc"][-1])
+        near = suggestion(closest(name, _field_names(model.model_json_schema())))
+        return f"no such field. {near}".rstrip()
+    if kind in ("value_error", "assertion_error"):  # a validator of ours: its message says all
+        return error["msg"].partition(", ")[2]
+    if len(found) > FOUND_LENGTH:
+        found = found[: FOUND_LENGTH - 1] + "…"
+    return f"expected {error['msg'].removeprefix('Input should be ')}, found {found}"
+
+
+def _field_names(schema: dict[str, Any]) -> Iterable[str]:
+    """Every field name anywhere in a JSON schema."""
+    nested = schema.get("$defs", {}).values()
+    return {name for part in (schema, *nested) for name in part.get("properties", {})}
+
+
+def _locate(node: Node | None, location: tuple[int | str, ...]) -> tuple[int, str]:
+    """The line (from 1) and dotted name of the deepest part of `location` that the file holds.
+
+    pydantic mixes the tags of unions into locations; what is neither in the file nor last is such a tag.
+    """
+    line = node.start_mark.line + 1 if node is not None else 1
+    names: list[str] = []
+    for index, part in enumerate(location):
+        step = _child(node, part)
+        if step is not None:
+            line, node = step
+        if step is not None or index == len(location) - 1:
+            names.append(str(part))
+    return line, ".".join(names)
+
+
+def _child(node: Node | None, part: int | str) -> tuple[int, Node] | None:
+    """The line and node of one key or index below `node`, None when it is not there."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key.start_mark.line + 1, value
+    elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item = node.value[part]
+        return item.start_mark.line + 1, item
+    return None
