@@ -1,0 +1,136 @@
+"""Controllers: actions in [-1, 1] become actuator targets, and the robot's data-sheet limits clamp commands here, once.
+
+The clamps act on *commands*; constraints judge what was *measured*. Whether a clamp was active in a tick is returned, so that a
+check cannot hide behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .engine import Engine, Ids
+from .robots import Robot
+from .signals import Array, Lookup
+
+
+class Controller(Protocol):
+    """What a task needs of a controller."""
+
+    def restart(self, ids: Ids, q: Array) -> None:
+        """Forget worlds `ids`; their joints stand at `q`, `(m, joints)`."""
+
+    def targets(self, action: Array, now: Lookup, out: Array) -> NDArray[np.bool_]:
+        """Write actuator targets of the next tick into `out`, `(N, K, nu)`; returns where a limit clamped, `(N,)`."""
+
+
+def solve_spd(a: Array, b: Array) -> Array:
+    """Solve `(m, m, N)` symmetric positive definite systems for right sides `(m, N)` by explicit elimination.
+
+    The same operations in the same order for every world, so the same bits at any N and on any processor.
+    """
+    m = len(b)
+    a, b = a.copy(), b.copy()
+    for i in range(m):
+        for j in range(i + 1, m):
+            factor = a[j, i] / a[i, i]
+            a[j, i + 1 :] -= factor * a[i, i + 1 :]
+            b[j] -= factor * b[i]
+    x = np.empty_like(b)
+    for i in reversed(range(m)):
+        rest = b[i].copy()
+        for j in range(i + 1, m):
+            rest -= a[i, j] * x[j]
+        x[i] = rest / a[i, i]
+    return x
+
+
+def ramp_targets(start: Array, end: Array, substeps: int) -> Array:
+    """Straight lines `(N, K, J)` from `start` (excluded) to `end` (included), both `(N, J)`."""
+    share = (np.arange(1, substeps + 1) / substeps)[None, :, None]
+    return np.asarray(start[:, None] + share * (end - start)[:, None])
+
+
+class CartesianTwist:
+    """Tool velocity in the world frame with the tool kept pointing down, by damped least squares with a posture in the null space.
+
+    Action: vx, vy, vz (times `speed` m/s), yaw rate (times `turn` rad/s), gripper (times its force; below zero closes).
+    Joint commands obey acceleration, velocity (position dependent where published) and range; the command leads the measured
+    joints by at most `lead` rad, so that a blocked arm does not wind up.
+    """
+
+    damping = 1e-3
+    lead = 0.02
+    upright_gain = 4.0
+    posture_gain = 0.5
+
+    def __init__(
+        self, engine: Engine, robot: Robot, posture: Array, speed: float, turn: float, tool_body: str, grip: str
+    ) -> None:
+        model = engine.model
+        self.engine, self.robot, self.posture, self.speed, self.turn = engine, robot, posture, speed, turn
+        self.body = model.body(tool_body).id
+        self.dofs = [int(model.joint(name).dofadr[0]) for name in robot.joints]
+        self.actuators = [model.actuator(f"arm{i + 1}").id for i in range(len(robot.joints))]
+        self.grip = model.actuator(grip).id
+        self.grip_force = float(model.actuator_forcerange[self.grip, 1])
+        gain = model.actuator_gainprm[self.actuators, 0]
+        self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain
+        self.dt = engine.substeps * model.opt.timestep
+        joints = len(robot.joints)
+        self.q, self.qd = np.zeros((engine.worlds, joints)), np.zeros((engine.worlds, joints))
+
+    def restart(self, ids: Ids, q: Array) -> None:
+        self.q[ids], self.qd[ids] = q, 0.0
+
+    def targets(self, action: Array, now: Lookup, out: Array) -> NDArray[np.bool_]:
+        wanted = self._joint_velocity(action, now)
+        velocity, clamped = self._limited(wanted)
+        start = self.q + self.feed_forward * self.qd
+        measured = now["arm.q"]
+        step = np.clip(self.q + velocity * self.dt, measured - self.lead, measured + self.lead)
+        margin = 0.01
+        held = np.clip(step, self.robot.q_min + margin, self.robot.q_max - margin)
+        clamped |= (held != step).any(axis=1)
+        self.qd = np.where(held != step, 0.0, velocity)
+        self.q = held
+        out[:, :, self.actuators] = ramp_targets(start, self.q + self.feed_forward * self.qd, out.shape[1])
+        out[:, :, self.grip] = (action[:, 4] * self.grip_force)[:, None]
+        return clamped
+
+    def _joint_velocity(self, action: Array, now: Lookup) -> Array:
+        """`(N, J)` rad/s that gives the commanded twist, solved on component arrays."""
+        linear, angular = self.engine.jacobian(self.body, now["tcp.pos"])
+        jacobian = np.ascontiguousarray(
+            np.concatenate([linear[:, :, self.dofs], angular[:, :, self.dofs]], axis=1).transpose(1, 2, 0)
+        )  # (6, J, N)
+        q = np.ascontiguousarray(now["arm.q"].T)
+        posture = self.posture_gain * (self.posture[:, None] - q)
+        w, x, y, z = (np.ascontiguousarray(now["tcp.quat"][:, i]) for i in range(4))
+        axis_x, axis_y = 2.0 * (x * z + w * y), 2.0 * (y * z - w * x)
+        twist = np.stack([
+            self.speed * action[:, 0], self.speed * action[:, 1], self.speed * action[:, 2],
+            -self.upright_gain * axis_y, self.upright_gain * axis_x, self.turn * action[:, 3],
+        ])
+        rest = twist - (jacobian * posture[None]).sum(axis=1)
+        gram = np.empty((6, 6, jacobian.shape[2]))
+        for i in range(6):
+            for j in range(i, 6):
+                gram[i, j] = gram[j, i] = (jacobian[i] * jacobian[j]).sum(axis=0)
+            gram[i, i] += self.damping
+        solution = solve_spd(gram, rest)
+        return np.ascontiguousarray((posture + (jacobian * solution[:, None]).sum(axis=0)).T)
+
+    def _limited(self, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Joint velocities within the velocity and acceleration limits, scaled as a whole to keep the direction."""
+        low, high = self.robot.velocity_limits(self.q)
+        room = np.where(wanted > 0, 0.95 * high, 0.95 * low)
+        share = np.where(wanted != 0, room / np.where(wanted != 0, wanted, 1.0), np.inf).min(axis=1)
+        scale = np.clip(share, 0.0, 1.0)
+        target = wanted * scale[:, None]
+        change = target - self.qd
+        fastest = (np.abs(change) / (self.robot.qdd_max * self.dt)).max(axis=1)
+        part = 1.0 / np.maximum(fastest, 1.0)
+        return self.qd + part[:, None] * change, (scale < 1.0) | (part < 1.0)

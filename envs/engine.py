@@ -1,0 +1,192 @@
+"""The engine: N worlds of one model on `mujoco.batch`, with `sensordata` recorded at every physics substep.
+
+The only module that knows `mujoco.batch`. Results are the same bits at any thread count and for any company of worlds.
+A diverged world is never reset in silence: automatic reset is off, and a raised warning, a non-finite value or an error
+of the simulator marks the world as faulty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+from numpy.typing import NDArray
+
+from .signals import Array, Derivation, Signal, SignalTable
+
+Ids = NDArray[np.int64]
+
+_UNITS = {
+    mujoco.mjtSensor.mjSENS_FRAMEPOS: "m",
+    mujoco.mjtSensor.mjSENS_FRAMELINVEL: "m/s",
+    mujoco.mjtSensor.mjSENS_FRAMEANGVEL: "rad/s",
+    mujoco.mjtSensor.mjSENS_FRAMEQUAT: "1",
+    mujoco.mjtSensor.mjSENS_FRAMEXAXIS: "1",
+    mujoco.mjtSensor.mjSENS_FRAMEYAXIS: "1",
+    mujoco.mjtSensor.mjSENS_FRAMEZAXIS: "1",
+    mujoco.mjtSensor.mjSENS_GEOMDIST: "m",
+    mujoco.mjtSensor.mjSENS_FORCE: "N",
+    mujoco.mjtSensor.mjSENS_TORQUE: "N*m",
+    mujoco.mjtSensor.mjSENS_TOUCH: "N",
+    mujoco.mjtSensor.mjSENS_INSIDESITE: "1",
+}
+_JOINT_UNITS = {
+    mujoco.mjtSensor.mjSENS_JOINTPOS: ("rad", "m"),
+    mujoco.mjtSensor.mjSENS_JOINTVEL: ("rad/s", "m/s"),
+    mujoco.mjtSensor.mjSENS_JOINTACTFRC: ("N*m", "N"),
+}
+_CONTACT_UNITS = ("1", "N", "N*m", "m", "m", "1", "1", "m/s", "rad/s")  # order of mjtConDataField
+
+
+def _unit(model: mujoco.MjModel, sensor: int) -> str:
+    kind = mujoco.mjtSensor(model.sensor_type[sensor])
+    if kind in _JOINT_UNITS:
+        joint = model.sensor_objid[sensor]
+        slides = model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_SLIDE
+        return _JOINT_UNITS[kind][int(slides)]
+    if kind == mujoco.mjtSensor.mjSENS_CONTACT:
+        bits = int(model.sensor_intprm[sensor, 0])
+        fields = [i for i in range(len(_CONTACT_UNITS)) if bits >> i & 1]
+        return _CONTACT_UNITS[fields[0]] if len(fields) == 1 else "1"
+    return _UNITS.get(kind, "1")
+
+
+def sensor_table(
+    model: mujoco.MjModel,
+    meanings: Mapping[str, tuple[str, str]],
+    held: Sequence[Signal] = (),
+    constants: Mapping[str, tuple[float, Signal]] | None = None,
+    derived: Sequence[tuple[Signal, Derivation]] = (),
+) -> SignalTable:
+    """The signal table of a compiled cell.
+
+    Sensors named `arm.q.1`, `arm.q.2`, ... that follow each other become one signal `arm.q` with that many entries.
+    `meanings` holds (English, Japanese) by signal name.
+    """
+    spans: dict[str, list[int]] = {}
+    units: dict[str, str] = {}
+    rates: dict[str, float] = {}
+    for i in range(model.nsensor):
+        name = re.sub(r"\.\d+$", "", model.sensor(i).name)
+        start, size = int(model.sensor_adr[i]), int(model.sensor_dim[i])
+        if name in spans and spans[name][1] != start:
+            raise ValueError(f"sensors of {name} must follow each other in the model")
+        spans.setdefault(name, [start, start])[1] = start + size
+        units[name] = _unit(model, i)
+        interval = float(model.sensor_interval[i, 0])
+        rates[name] = 1.0 / interval if interval > 0 else 1.0 / model.opt.timestep
+    signals: dict[str, Signal] = {}
+    for name, (start, stop) in spans.items():
+        en, ja = meanings.get(name, ("", ""))
+        shape = () if stop - start == 1 else (stop - start,)
+        signals[name] = Signal(name, units[name], shape, en, ja, round(rates[name], 3), "sensor")
+    for signal in (*held, *(s for _, s in (constants or {}).values()), *(s for s, _ in derived)):
+        signals[signal.name] = signal
+    return SignalTable(
+        signals,
+        {name: slice(*span) for name, span in spans.items()},
+        {signal.name: function for signal, function in derived},
+        {name: value for name, (value, _) in (constants or {}).items()},
+    )
+
+
+class Engine:
+    """N worlds of one model.
+
+    Args:
+        model: the compiled cell; its automatic reset is switched off.
+        worlds: number of worlds N (at least 2 are allocated, so that array code takes the same paths for one).
+        threads: C++ threads, 0 for all processors.
+        substeps: physics steps per control tick K.
+        expanded: model fields that `restart` may write per world.
+    """
+
+    def __init__(
+        self, model: mujoco.MjModel, worlds: int, threads: int, substeps: int, expanded: Sequence[str] = ()
+    ) -> None:
+        model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+        self.model = model
+        self.worlds = max(2, worlds)
+        self.substeps = substeps
+        self.batch = Batch(model, self.worlds, threads)
+        self.block = np.zeros((self.worlds, substeps, model.nsensordata))
+        self.fields = {name: self.batch.expand(name) for name in expanded}
+        self.defaults = {name: rows[0].copy() for name, rows in self.fields.items()}
+        self.qpos = self.batch.bind("qpos")
+        self.qvel = self.batch.bind("qvel")
+        self.ctrl = self.batch.bind("ctrl")
+        self.mocap_pos = self.batch.bind("mocap_pos")
+        self.mocap_quat = self.batch.bind("mocap_quat")
+        self.wrench = self.batch.bind("xfrc_applied")
+        self._sensordata = self.batch.bind("sensordata")
+        self._warnings = np.zeros(self.worlds, np.int64)
+
+    def restart(
+        self,
+        ids: Ids,
+        qpos: Array,
+        ctrl: Array,
+        mocap_pos: Array | None = None,
+        mocap_quat: Array | None = None,
+        fields: Mapping[str, Array] | None = None,
+    ) -> None:
+        """Put worlds `ids` (sorted) into a new state and fill their rows of the block with its sensor data.
+
+        Shapes: qpos `(m, nq)`, ctrl `(m, nu)`, mocap_pos `(m, nmocap, 3)`, mocap_quat `(m, nmocap, 4)`, each field
+        `(m, ...)`; a field that is not given takes the model's own value.
+        """
+        self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self.qpos[ids] = qpos
+        self.ctrl[ids] = ctrl
+        if mocap_pos is not None:
+            self.mocap_pos[ids] = mocap_pos
+        if mocap_quat is not None:
+            self.mocap_quat[ids] = mocap_quat
+        for name, rows in self.fields.items():
+            rows[ids] = self.defaults[name] if fields is None or name not in fields else fields[name]
+        if self.fields:
+            self.batch.set_const(ids)
+        self.batch.forward(ids)
+        self.block[ids] = self._sensordata[ids][:, None]
+        self._warnings[ids] = self._counts()[ids]
+
+    def step(self, control: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
+        """Advance one control tick; returns the worlds that met a fault, `(N,)`.
+
+        Args:
+            control: `(N, K, nu)` actuator targets for each substep.
+            ids: the worlds to advance (sorted), or None for all.
+        """
+        try:
+            if ids is None:
+                self.batch.rollout(self.substeps, control, record=["sensordata"], out={"sensordata": self.block})
+            else:
+                part = self.batch.rollout(self.substeps, control[ids], record=["sensordata"], ids=ids)
+                self.block[ids] = part["sensordata"]
+            errors = np.zeros(self.worlds, bool)
+        except SimulationError as failure:
+            errors = np.isin(np.arange(self.worlds), failure.ids)
+            self.block[failure.ids] = np.nan
+        counts = self._counts()
+        raised = counts > self._warnings
+        self._warnings = counts
+        finite = np.isfinite(self.block[:, -1]).all(axis=-1) & np.isfinite(self.qvel).all(axis=-1)
+        stepped = np.ones(self.worlds, bool) if ids is None else np.isin(np.arange(self.worlds), ids)
+        faults: NDArray[np.bool_] = stepped & (raised | errors | ~finite)
+        return faults
+
+    def jacobian(self, body: int, point: Array) -> tuple[Array, Array]:
+        """Translational and rotational Jacobians `(N, 3, nv)` of world points `(N, 3)` on a body."""
+        linear, angular = self.batch.jac(body, point)
+        return linear, angular
+
+    def snapshot(self, world: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """One world as a model and data of its own, to render it."""
+        return self.batch.get_model(world), self.batch.get_data(world)
+
+    def _counts(self) -> NDArray[np.int64]:
+        counts: NDArray[np.int64] = self.batch.warning[:, :, 1].astype(np.int64).sum(axis=1)
+        return counts

@@ -1,0 +1,233 @@
+"""The contract of a task (the job) in its cell (the scene), and the list of tasks there are.
+
+A task is one file in `envs/tasks/`: a subclass of `Task` that builds the cell, places what varies, and says what is observed,
+rewarded, counted as success and as failure. Everything is vectorised over worlds; `n` is their number.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UnknownName
+from .signals import Array, Derivation, Lookup, Signal, Signals, SignalTable
+from .streams import Streams
+
+if TYPE_CHECKING:
+    import mujoco
+
+    from .control import Controller
+    from .engine import Engine
+
+SUCCESS_HOLD_S = 0.2
+RUNNING, SUCCESS, TIMEOUT, FAULT, NOT_KEPT = 0, 1, 2, 3, 4
+COMMON_REASONS = ("running", "success", "timeout", "fault", "not-kept")
+SEED_RANGES = {"train": 0, "select": 1_000_000_000, "test": 2_000_000_000, "judge": 3_000_000_000}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One group of observation columns: a function of what is sensed now, `(n,)` or `(n, d)`, and its unit."""
+
+    value: Callable[[Lookup], Array]
+    unit: str = "1"
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Start:
+    """The initial state of n worlds: robot and parts, actuator targets, fixtures, model fields, held signals, memory.
+
+    `memory` is what the task itself wants back later (when the worker reaches in, for example), name -> `(n, ...)`.
+    """
+
+    qpos: Array
+    ctrl: Array
+    mocap_pos: Array | None = None
+    mocap_quat: Array | None = None
+    fields: Mapping[str, Array] = field(default_factory=dict)
+    held: Mapping[str, Array] = field(default_factory=dict)
+    memory: Mapping[str, Array] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """One job. Class attributes say what it is; methods say how it goes."""
+
+    id: ClassVar[str]
+    version: ClassVar[str] = "1"
+    title: ClassVar[tuple[str, str]]
+    robot_name: ClassVar[str]
+    control_hz: ClassVar[int] = 50
+    physics_hz: ClassVar[int] = 500
+    takt_s: ClassVar[float]
+    horizon_s: ClassVar[float]
+    action_names: ClassVar[tuple[str, ...]]
+    failures: ClassVar[tuple[str, ...]] = ()
+    expanded: ClassVar[tuple[str, ...]] = ()
+    observe: ClassVar[Mapping[str, Term]]
+    rewards: ClassVar[Mapping[str, Callable[[Lookup], Array]]]
+    sensed: ClassVar[Mapping[str, float]] = {}
+    part_body: ClassVar[str] = "part"
+    tool_body: ClassVar[str] = "hand"
+
+    @abstractmethod
+    def build(self) -> mujoco.MjSpec:
+        """The cell, with every quantity worth a look declared as a named sensor."""
+
+    @abstractmethod
+    def place(self, streams: Streams) -> Start:
+        """The initial state of `len(streams)` worlds."""
+
+    @abstractmethod
+    def make_controller(self, engine: Engine) -> Controller:
+        """Turns actions in [-1, 1] into actuator targets."""
+
+    @abstractmethod
+    def success(self, s: Lookup) -> NDArray[np.bool_]:
+        """`(n,)`: the goal is reached at this instant."""
+
+    @abstractmethod
+    def failed(self, s: Lookup) -> NDArray[np.int64]:
+        """`(n,)`: 0, or 1 + the index into `failures` of what went wrong for good."""
+
+    @abstractmethod
+    def expert(self, observation: NDArray[np.float32]) -> Array:
+        """The teacher: `(n, d)` observations to `(n, A)` actions, stateless."""
+
+    @abstractmethod
+    def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
+        """The task's derived, held and constant signals."""
+
+    def drive(self, times: Array, memory: Mapping[str, Array]) -> Mapping[int, Array]:
+        """Targets of the actuators that are not the robot's (people, belts): actuator id -> `(N, K)`."""
+        return {}
+
+    def cost(self, s: Signals) -> Array:
+        """`(N,)`: 1 where a person or a limit was put at risk in this tick (the `cost` of Safety-Gymnasium)."""
+        return np.zeros(s.worlds)
+
+    def in_path(self, s: Lookup) -> NDArray[np.bool_]:
+        """`(N,)`: a person's hand is inside the robot's planned path while the robot moves."""
+        return np.zeros(s.lead[0], bool)
+
+    @property
+    def key(self) -> str:
+        return f"{self.id}/{self.version}"
+
+    @property
+    def substeps(self) -> int:
+        return self.physics_hz // self.control_hz
+
+    @property
+    def dt(self) -> float:
+        """Seconds per control tick."""
+        return 1.0 / self.control_hz
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Outcome names by code."""
+        return COMMON_REASONS + self.failures
+
+    @cached_property
+    def model(self) -> mujoco.MjModel:
+        spec = self.build()
+        spec.option.timestep = 1.0 / self.physics_hz
+        return spec.compile()
+
+    @cached_property
+    def table(self) -> SignalTable:
+        """Every signal of this task."""
+        from .engine import sensor_table
+        from .vocabulary import common_held, meanings
+
+        derived, held, constants = self.signals()
+        held = [*common_held(len(self.action_names), self.control_hz), *held]
+        named = {signal.name: (value, signal) for value, signal in constants}
+        return sensor_table(self.model, meanings(), held, named, derived)
+
+    @cached_property
+    def observation_names(self) -> tuple[tuple[str, str], ...]:
+        """(name, unit) of each observation column."""
+        rows: list[tuple[str, str]] = []
+        for name, term in self.observe.items():
+            width = self.columns[name].stop - self.columns[name].start
+            suffixes = term.names or tuple(str(i) for i in range(width))
+            rows += [(name if width == 1 else f"{name}.{suffixes[i]}", term.unit) for i in range(width)]
+        return tuple(rows)
+
+    @cached_property
+    def columns(self) -> dict[str, slice]:
+        """Observation term -> its columns."""
+        probe = Lookup(self.table, np.zeros((2, self.model.nsensordata)), self.blank_held(2), (2,))
+        spans, start = {}, 0
+        for name, term in self.observe.items():
+            width = np.asarray(term.value(probe)).reshape(2, -1).shape[1]
+            spans[name] = slice(start, start + width)
+            start += width
+        return spans
+
+    def split(self, observation: NDArray[np.float32]) -> dict[str, Array]:
+        """An observation `(n, d)` by term, float64: `(n,)` for one column, `(n, w)` for more."""
+        parts = {name: np.ascontiguousarray(observation[:, span], np.float64) for name, span in self.columns.items()}
+        return {name: part[:, 0] if part.shape[1] == 1 else part for name, part in parts.items()}
+
+    def blank_held(self, worlds: int) -> dict[str, Array]:
+        """Held signals of `worlds` worlds, all zero."""
+        return {s.name: np.zeros((worlds, *s.shape)) for s in self.table.values() if s.kind == "held"}
+
+
+def observation(task: Task, sensed: Lookup) -> NDArray[np.float32]:
+    """The `(N, d)` float32 observation from what is sensed."""
+    worlds = sensed.lead[0]
+    columns = [np.asarray(term.value(sensed)).reshape(worlds, -1) for term in task.observe.values()]
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def task_classes() -> dict[str, type[Task]]:
+    """Every task there is, by id: the subclasses of `Task` in the modules of `genba.envs.tasks`."""
+    from . import tasks
+
+    for module in pkgutil.iter_modules(tasks.__path__):
+        importlib.import_module(f"{tasks.__name__}.{module.name}")
+    return {cls.id: cls for cls in sorted(Task.__subclasses__(), key=lambda cls: cls.id)}
+
+
+def task_ids() -> list[str]:
+    """The ids of all tasks, sorted."""
+    return list(task_classes())
+
+
+def get_task(task_id: str) -> Task:
+    """A fresh task. Raises UnknownName with the closest ids."""
+    classes = task_classes()
+    if task_id not in classes:
+        raise UnknownName("task", task_id, classes)
+    return classes[task_id]()
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What `genba tasks --json` says of a task."""
+    return {
+        "id": task.id,
+        "title": task.title[0],
+        "robot": task.robot_name,
+        "signals": [
+            {"name": s.name, "unit": s.unit, "shape": list(s.shape), "kind": s.kind, "en": s.en, "ja": s.ja}
+            for s in task.table.values()
+        ],
+        "observation": [{"name": name, "unit": unit} for name, unit in task.observation_names],
+        "action": list(task.action_names),
+        "takt_s": task.takt_s,
+        "horizon_s": task.horizon_s,
+        "control_hz": task.control_hz,
+        "physics_hz": task.physics_hz,
+        "reasons": list(task.reasons[1:]),
+    }

@@ -1,0 +1,314 @@
+"""kit-pick: an FR3 takes one part, of three shapes, out of a tote and sets it into its slot of a kitting tray.
+
+A worker stands across the bench and reaches in while the robot works. The tool must pass over a scanner whose zone it keeps out of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import separation
+from ..cell import compose
+from ..control import CartesianTwist
+from ..engine import Engine
+from ..robots import load_robot
+from ..signals import Array, Derivation, Lookup, Signal, Signals
+from ..streams import Streams
+from ..task import COMMON_REASONS, Start, Task, Term
+from ..terms import dot, minimum_jerk, near, norm, norm_xy, ramp, segment_distance, up_of, wrap, yaw_of
+from ..vocabulary import described
+
+if TYPE_CHECKING:
+    import mujoco
+
+    from ..control import Controller
+
+SHAPES = ("block", "post", "bar")
+BOX, CYLINDER = 6, 5  # mjtGeom
+HALF = np.array([[0.016, 0.026, 0.022], [0.018, 0.018, 0.025], [0.013, 0.038, 0.018]])  # m; fingers close along x
+GEOM_SIZE = np.array([[0.016, 0.026, 0.022], [0.018, 0.025, 0.0], [0.013, 0.038, 0.018]])
+GEOM_TYPE = np.array([BOX, CYLINDER, BOX])
+MASS = np.array([0.12, 0.10, 0.14])  # kg
+TOTE, TOTE_FLOOR = np.array([0.46, -0.26]), 0.004
+TRAY, TRAY_TOP, TRAY_HALF = np.array([0.46, 0.27]), 0.008, np.array([0.136, 0.106])
+SLOTS = TRAY + np.array([[-0.066, -0.0515], [-0.066, 0.0515], [0.066, -0.0515], [0.066, 0.0515]])
+START_Q = np.array([0.0, 0.0, 0.0, -2.2, 0.0, 2.2, 0.785])
+WORKSPACE = (np.array([0.20, -0.52, 0.004]), np.array([0.78, 0.52, 0.70]))
+KEEPOUT = (np.array([0.39, -0.03, 0.0]), np.array([0.53, 0.07, 0.12]))
+WORKER_REST = np.array([1.02, 0.0, 0.20])
+CARRY_Z = 0.19
+
+
+def _inertia(shape: NDArray[np.int64], mass: Array) -> Array:
+    """`(n, 3)` principal moments of a solid box or an upright cylinder."""
+    half = HALF[shape]
+    box = np.stack([half[:, 1] ** 2 + half[:, 2] ** 2, half[:, 0] ** 2 + half[:, 2] ** 2,
+                    half[:, 0] ** 2 + half[:, 1] ** 2], axis=1) / 3.0
+    radius, half_height = half[:, 0], half[:, 2]
+    side = radius**2 / 4.0 + half_height**2 / 3.0
+    cylinder = np.stack([side, side, radius**2 / 2.0], axis=1)
+    return np.asarray(mass[:, None] * np.where((shape == 1)[:, None], cylinder, box))
+
+
+def box_margin(points: Array, low: Array, high: Array) -> Array:
+    """Signed distance in m of points `(..., 3)` to a box: positive outside, negative inside."""
+    outside = np.maximum(np.maximum(low - points, points - high), 0.0)
+    inside = np.minimum(np.minimum(points - low, high - points).min(axis=-1), np.inf)
+    return np.where(inside > 0, -inside, norm(outside))
+
+
+def _grip_angle(s: Lookup) -> Array:
+    """Angle in rad of the axis along which the fingers close, in the horizontal plane."""
+    w, x, y, z = (np.ascontiguousarray(s["tcp.quat"][..., i]) for i in range(4))
+    return np.asarray(np.arctan2(1.0 - 2.0 * (x * x + z * z), 2.0 * (x * y - w * z)))
+
+
+def _grip_yaw(s: Lookup) -> Array:
+    return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(yaw_of(s["part.quat"]) - _grip_angle(s), np.pi))
+
+
+def _place_yaw(s: Lookup) -> Array:
+    return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(np.pi / 2 - yaw_of(s["part.quat"]), np.pi))
+
+
+def _part_from_tcp(s: Lookup) -> Array:
+    return s["part.pos"] - s["tcp.pos"]
+
+
+def _goal_from_part(s: Lookup) -> Array:
+    return s["target.pos"] - s["part.pos"]
+
+
+def _hand_from_tcp(s: Lookup) -> Array:
+    return s["worker.hand.pos"] - s["tcp.pos"]
+
+
+class KitPick(Task):
+    """Kitting next to a person."""
+
+    id, version = "kit-pick", "1"
+    title = ("Pick a part from a tote into a kit", "トートから部品を取り、キットに置く")
+    robot_name = "fr3"
+    takt_s, horizon_s = 8.0, 12.0
+    action_names = ("vx", "vy", "vz", "yaw_rate", "gripper")
+    failures = ("dropped", "wrong-slot")
+    expanded = ("geom_type", "geom_size", "geom_rbound", "geom_aabb", "body_mass", "body_inertia", "geom_friction")
+    sensed = {"part.pos": 1.0, "worker.hand.pos": 2.0, "tcp.pos": 0.2}
+    tool_body = "hand"
+    speed, turn = 0.8, 2.0
+
+    def build(self) -> mujoco.MjSpec:
+        return compose("kit-pick", "fr3_link0")
+
+    def make_controller(self, engine: Engine) -> Controller:
+        return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", "grip")
+
+    def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
+        robot = load_robot("fr3")
+        low, high = robot.q_min, robot.q_max
+        derived: list[tuple[Signal, Derivation]] = [
+            (described("tcp.speed", "m/s"), lambda s: norm(s["tcp.vel"])),
+            (described("arm.position.share", "1"),
+             lambda s: np.abs((s["arm.q"] - 0.5 * (low + high)) / (0.5 * (high - low))).max(axis=-1)),
+            (described("arm.velocity.share", "1"), lambda s: (np.abs(s["arm.qd"]) / robot.qd_max).max(axis=-1)),
+            (described("arm.torque.share", "1"), lambda s: (np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1)),
+            (described("gripper.width", "m"), lambda s: 2.0 * s["gripper.q"]),
+            (described("grip.force", "N"), lambda s: np.minimum(norm(s["grip.left"]), norm(s["grip.right"]))),
+            (described("grip.force.max", "N"), lambda s: np.maximum(norm(s["grip.left"]), norm(s["grip.right"]))),
+            (described("part.speed", "m/s"), lambda s: norm(s["part.vel"])),
+            (described("part.fall_speed", "m/s"),
+             lambda s: np.where(s["grip.force"] > 0.0, 0.0, np.maximum(-s["part.vel"][..., 2], 0.0))),
+            (described("workspace.margin", "m"), lambda s: -box_margin(s["tcp.pos"], *WORKSPACE)),
+            (described("keepout.margin", "m"), lambda s: box_margin(s["tcp.pos"], *KEEPOUT)),
+            *separation.derived(described),
+        ]
+        held = [described("part.shape", "1", (3,), "held", 50.0), described("part.size", "m", (3,), "held", 50.0)]
+        return derived, held, []
+
+    def place(self, streams: Streams) -> Start:
+        n = len(streams)
+        shape, slot = streams.choice("part.shape", 3), streams.choice("slot", 4)
+        xy = TOTE + streams.between("part.xy", -1.0, 1.0, (2,)) * np.array([0.10, 0.065])
+        yaw = streams.between("part.yaw", -np.pi / 2, np.pi / 2)
+        half = HALF[shape]
+        q = START_Q + streams.between("arm.q", -0.08, 0.08, (7,)) * np.array([1.5, 1, 1, 1, 1, 1, 2])
+        qpos = np.repeat(self.model.qpos0[None], n, axis=0)
+        adr = {self.model.joint(i).name: int(self.model.jnt_qposadr[i]) for i in range(self.model.njnt)}
+        qpos[:, adr["fr3_joint1"] : adr["fr3_joint1"] + 7] = q
+        qpos[:, adr["finger_joint1"]] = qpos[:, adr["finger_joint2"]] = 0.038
+        part = adr["part_free"]
+        qpos[:, part : part + 2] = xy
+        qpos[:, part + 2] = TOTE_FLOOR + half[:, 2] + 0.0005
+        qpos[:, part + 3 : part + 7] = 0.0
+        qpos[:, part + 3], qpos[:, part + 6] = np.cos(yaw / 2), np.sin(yaw / 2)
+        reach = self._reach(streams)
+        rest = np.repeat(WORKER_REST[None], n, axis=0)
+        rest[:, 1] = reach["reach.y"]
+        qpos[:, adr["worker_x"] : adr["worker_x"] + 3] = rest
+        ctrl = np.zeros((n, self.model.nu))
+        ctrl[:, :7], ctrl[:, 7], ctrl[:, 8:11] = q, 60.0, rest
+        goal = np.column_stack([SLOTS[slot], TRAY_TOP + half[:, 2]])[:, None]
+        goal[:, 0, 2] = TRAY_TOP + half[:, 2]
+        size = np.eye(3)[shape]
+        return Start(qpos, ctrl, goal, np.tile([1.0, 0, 0, 0], (n, 1, 1)), self._shaped(shape),
+                     {"part.shape": size, "part.size": half}, {**reach, "rest": rest})
+
+    def _shaped(self, shape: NDArray[np.int64]) -> dict[str, Array]:
+        """Model fields that make the one free part a block, a post or a bar in each world."""
+        model, n = self.model, len(shape)
+        geom, body = model.geom("part_geom").id, model.body("part").id
+        fields = {name: np.repeat(getattr(model, name)[None], n, axis=0) for name in self.expanded}
+        fields["geom_type"][:, geom] = GEOM_TYPE[shape]
+        fields["geom_size"][:, geom] = GEOM_SIZE[shape]
+        fields["geom_rbound"][:, geom] = np.where(shape == 1, np.hypot(HALF[shape, 0], HALF[shape, 2]), norm(HALF[shape]))
+        fields["geom_aabb"][:, geom, 3:] = HALF[shape]
+        fields["body_mass"][:, body] = MASS[shape]
+        fields["body_inertia"][:, body] = _inertia(shape, MASS[shape])
+        return fields
+
+    def _reach(self, streams: Streams) -> dict[str, Array]:
+        """When and where the worker reaches in: start, way in, stay, way out (s), and the point (m)."""
+        return {
+            "reach.start": streams.between("reach.start", 0.3, 2.2),
+            "reach.in": streams.between("reach.in", 0.7, 1.0),
+            "reach.stay": streams.between("reach.stay", 0.3, 0.9),
+            "reach.out": streams.between("reach.out", 0.6, 0.9),
+            "reach.x": streams.between("reach.x", 0.48, 0.62),
+            "reach.y": streams.between("reach.y", -0.26, 0.28),
+            "reach.z": streams.between("reach.z", 0.14, 0.22),
+        }
+
+    def drive(self, times: Array, memory: Mapping[str, Array]) -> Mapping[int, Array]:
+        m = {name: value[:, None] for name, value in memory.items() if value.ndim == 1}
+        since = times - m["reach.start"]
+        back = since - m["reach.in"] - m["reach.stay"]
+        share = minimum_jerk(since / m["reach.in"]) - minimum_jerk(back / m["reach.out"])
+        rest = memory["rest"]
+        point = (m["reach.x"], m["reach.y"], m["reach.z"])
+        first = self.model.actuator("worker_x").id
+        return {first + i: rest[:, i, None] + share * (point[i] - rest[:, i, None]) for i in range(3)}
+
+    observe = {
+        "tcp": Term(lambda s: s["tcp.pos"], "m", ("x", "y", "z")),
+        "tcp_velocity": Term(lambda s: s["tcp.vel"], "m/s", ("x", "y", "z")),
+        "part_from_tcp": Term(_part_from_tcp, "m", ("x", "y", "z")),
+        "part_from_tcp_30mm": Term(lambda s: np.clip(_part_from_tcp(s), -0.03, 0.03), "m", ("x", "y", "z")),
+        "part_from_tcp_8mm": Term(lambda s: np.clip(_part_from_tcp(s), -0.008, 0.008), "m", ("x", "y", "z")),
+        "goal_from_part": Term(_goal_from_part, "m", ("x", "y", "z")),
+        "goal_from_part_30mm": Term(lambda s: np.clip(_goal_from_part(s), -0.03, 0.03), "m", ("x", "y", "z")),
+        "goal_from_part_8mm": Term(lambda s: np.clip(_goal_from_part(s), -0.008, 0.008), "m", ("x", "y", "z")),
+        "grip_yaw": Term(_grip_yaw, "rad"),
+        "grip_yaw_fine": Term(lambda s: np.clip(_grip_yaw(s), -0.1, 0.1), "rad"),
+        "place_yaw": Term(_place_yaw, "rad"),
+        "place_yaw_fine": Term(lambda s: np.clip(_place_yaw(s), -0.1, 0.1), "rad"),
+        "gripper_width": Term(lambda s: s["gripper.width"], "m"),
+        "grip_force": Term(lambda s: np.clip(s["grip.force"], 0.0, 20.0), "N"),
+        "part_shape": Term(lambda s: s["part.shape"], "1", SHAPES),
+        "part_up": Term(lambda s: up_of(s["part.quat"]), "1"),
+        "part_velocity": Term(lambda s: np.clip(s["part.vel"], -1.0, 1.0), "m/s", ("x", "y", "z")),
+        "hand_from_tcp": Term(lambda s: np.clip(_hand_from_tcp(s), -0.6, 0.6), "m", ("x", "y", "z")),
+        "hand_velocity": Term(lambda s: s["worker.hand.vel"], "m/s", ("x", "y", "z")),
+        "worker_distance": Term(lambda s: np.clip(s["worker.distance"], 0.0, 0.6), "m"),
+    }
+
+    rewards = {
+        "reach": lambda s: 0.02 * near(norm(_part_from_tcp(s)), 0.10),
+        "carry": lambda s: 0.04 * near(norm(_goal_from_part(s)), 0.20),
+        "time": lambda s: np.full(s.lead, -0.10),
+        "smooth": lambda s: -0.01 * s["action.rate"],
+        "person": lambda s: -0.5 * ramp(-s["separation.margin"], 0.0, 0.05) * (s["separation.closing"] > 0.02),
+    }
+
+    def success(self, s: Lookup) -> NDArray[np.bool_]:
+        off = _goal_from_part(s)
+        placed = (norm_xy(off) < 0.010) & (np.abs(off[:, 2]) < 0.004) & (np.abs(_place_yaw(s)) < 0.12)
+        still = (s["part.speed"] < 0.02) & (up_of(s["part.quat"]) > 0.98)
+        return np.asarray(placed & still & (s["grip.force.max"] <= 0.0))
+
+    def failed(self, s: Lookup) -> NDArray[np.int64]:
+        part, free = s["part.pos"], s["grip.force.max"] <= 0.0
+        still = s["part.speed"] < 0.02
+        in_tote = (np.abs(part[:, :2] - TOTE) < np.array([0.18, 0.14])).all(axis=1)
+        in_tray = (np.abs(part[:, :2] - TRAY) < TRAY_HALF + 0.01).all(axis=1)
+        low = part[:, 2] < 0.05
+        dropped = (part[:, 2] < -0.05) | (free & still & low & ~in_tote & ~in_tray)
+        wrong = free & still & low & in_tray & (norm_xy(_goal_from_part(s)) > 0.035)
+        code = np.where(wrong, len(COMMON_REASONS) + 1, 0)
+        return np.where(dropped, len(COMMON_REASONS), code)
+
+    def cost(self, s: Signals) -> Array:
+        closing = s["separation.closing"] > 0.02
+        risk = ((s["separation.margin"] < 0.0) & closing) | (s["worker.contact.force"] > 0.0)
+        return np.asarray(risk.any(axis=1).astype(float))
+
+    def in_path(self, s: Lookup) -> NDArray[np.bool_]:
+        gripped = (s["grip.force"] > 1.0)[:, None]
+        goal = np.where(gripped, s["target.pos"], s["part.pos"])
+        gap = segment_distance(s["worker.hand.pos"], s["tcp.pos"], goal)
+        return np.asarray((gap < 0.12) & (s["tcp.speed"] > 0.05) & (norm_xy(goal - s["tcp.pos"]) > 0.05))
+
+    cautious = True
+
+    def expert(self, observation: NDArray[np.float32]) -> Array:
+        o = self.split(observation)
+        tcp, part, goal = o["tcp"], o["part_from_tcp"], o["goal_from_part"]
+        gripped = ramp(o["grip_force"], 1.0, 4.0)
+        width = o["gripper_width"]
+        # to the part: over it first, down as the fingers line up, close when there
+        off, yaw = norm_xy(part), o["grip_yaw"]
+        above = 0.10 * ramp(off + 0.04 * np.abs(yaw), 0.010, 0.06)
+        rise = np.maximum(above, np.where(off > 0.08, CARRY_Z - (tcp[:, 2] + part[:, 2]), 0.0).clip(0.0, None))
+        pick = np.column_stack([6.0 * part[:, 0], 6.0 * part[:, 1], 5.0 * (part[:, 2] + rise)])
+        there = (1 - ramp(off, 0.004, 0.008)) * (1 - ramp(np.abs(part[:, 2]), 0.005, 0.010)) * (1 - ramp(np.abs(yaw), 0.04, 0.1))
+        # to the slot: up, across at carrying height, down as the part lines up, open when it stands
+        gap, turn = norm_xy(goal), o["place_yaw"]
+        lift = np.where(gap > 0.03, CARRY_Z - tcp[:, 2], 0.0)
+        height = tcp[:, 2]
+        across = ramp(height, CARRY_Z - 0.07, CARRY_Z - 0.03)
+        across = np.where(gap < 0.05, 1.0, across)
+        down = goal[:, 2] + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.006, 0.04)
+        place = np.column_stack([5.0 * goal[:, 0] * across, 5.0 * goal[:, 1] * across,
+                                 np.where(gap > 0.05, 5.0 * lift, 4.0 * down)])
+        stands = (gap < 0.008) & (np.abs(goal[:, 2]) < 0.005) & (np.abs(turn) < 0.10)
+        # away: the part stands in its slot
+        home = np.column_stack([np.zeros_like(gap), np.zeros_like(gap), 3.0 * (0.22 - height)])
+        away = stands & (gripped < 0.5)
+        holding = (gripped > 0.5) & ~stands
+        closing_in = (there > 0.5) & ~stands
+        move = np.where(holding[:, None], place, pick)
+        move = np.where((closing_in & ~holding)[:, None], 0.5 * pick, move)
+        release = stands & (gripped >= 0.5)
+        move = np.where(release[:, None], 0.0, np.where(away[:, None], home, move))
+        grip = np.where(holding | closing_in, -1.0, 1.0)
+        grip = np.where(stands, 1.0, grip)
+        move = np.where((away & (width < 0.06))[:, None], 0.0, move)
+        rate = np.where(holding, 3.0 * turn, 4.0 * yaw)
+        rate = np.where(stands, 0.0, rate)
+        velocity = _capped(move, 0.60)
+        if self.cautious:
+            velocity = _give_way(velocity, o)
+        return np.clip(np.column_stack([velocity / self.speed, rate / self.turn, grip]), -1.0, 1.0)
+
+
+def _capped(velocity: Array, speed: float) -> Array:
+    """Velocities `(n, 3)` shortened to at most `speed` m/s, direction kept."""
+    return np.asarray(velocity * np.minimum(1.0, speed / np.maximum(norm(velocity), 1e-9))[:, None])
+
+
+def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
+    """Slow down towards a near hand, stop before it, and yield along -x when it comes closer still."""
+    hand, distance = o["hand_from_tcp"], o["worker_distance"]
+    direction = hand / np.maximum(norm(hand), 1e-6)[:, None]
+    approach = np.maximum(dot(o["hand_velocity"], -direction), 0.0)
+    free = distance - 0.10 * approach
+    towards = np.maximum(dot(velocity, direction), 0.0)
+    allowed = 1.2 * np.clip(free - 0.17, 0.0, 1.0)
+    slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
+    slowed = slowed * ramp(free, 0.10, 0.24)[:, None]
+    yielding = 0.5 * (1.0 - ramp(free, 0.10, 0.17))
+    slowed[:, 0] -= yielding
+    return slowed

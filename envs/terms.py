@@ -1,0 +1,61 @@
+"""Terms: small vectorised functions that observations, rewards and derived signals are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .signals import Array
+
+
+def norm(v: Array) -> Array:
+    """Length of vectors `(..., 3)` -> `(...)`, summed in a fixed order."""
+    return np.asarray(np.sqrt(v[..., 0] * v[..., 0] + v[..., 1] * v[..., 1] + v[..., 2] * v[..., 2]))
+
+
+def norm_xy(v: Array) -> Array:
+    """Horizontal length of vectors `(..., >=2)`."""
+    return np.asarray(np.sqrt(v[..., 0] * v[..., 0] + v[..., 1] * v[..., 1]))
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Dot product of vectors `(..., 3)`, summed in a fixed order."""
+    return np.asarray(a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2])
+
+
+def near(distance: Array, within: float) -> Array:
+    """1 at distance 0, falling smoothly, 0.1 at `within` (same unit as the distance)."""
+    return np.asarray(1.0 - np.tanh(np.arctanh(0.9) * distance / within))
+
+
+def ramp(x: Array, low: float, high: float) -> Array:
+    """0 below `low`, 1 above `high`, linear between."""
+    return np.clip((x - low) / (high - low), 0.0, 1.0)
+
+
+def yaw_of(quat: Array) -> Array:
+    """Yaw in rad of quaternions `(..., 4)`, w first."""
+    w, x, y, z = (np.ascontiguousarray(quat[..., i]) for i in range(4))
+    return np.asarray(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+
+
+def wrap(angle: Array, period: float = 2.0 * np.pi) -> Array:
+    """The angle's representative in [-period/2, period/2)."""
+    return np.asarray(angle - period * np.floor(angle / period + 0.5))
+
+
+def up_of(quat: Array) -> Array:
+    """The z component of a body's z axis: 1 upright, 0 lying, from quaternions `(..., 4)`."""
+    return np.asarray(1.0 - 2.0 * (quat[..., 1] * quat[..., 1] + quat[..., 2] * quat[..., 2]))
+
+
+def minimum_jerk(phase: Array) -> Array:
+    """Smooth step 0 -> 1 for phase in [0, 1] (Flash and Hogan 1985), clipped outside."""
+    p = np.clip(phase, 0.0, 1.0)
+    return np.asarray(p * p * p * (10.0 + p * (6.0 * p - 15.0)))
+
+
+def segment_distance(point: Array, start: Array, end: Array) -> Array:
+    """Distance in m of points to the segments start-end, all `(..., 3)`."""
+    along, off = end - start, point - start
+    share = np.clip(dot(off, along) / np.maximum(dot(along, along), 1e-12), 0.0, 1.0)
+    return norm(off - share[..., None] * along)

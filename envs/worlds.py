@@ -1,0 +1,210 @@
+"""Worlds: N closed loops of one task, each with its own seed and disturbances, refilled one by one as they finish.
+
+What happens in a world depends on its task version, seed, severities and the actions it receives; never on the number of
+worlds, their order or the threads that step them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .disturbances import Disturbance, make_disturbance
+from .engine import Engine, Ids
+from .signals import Array, Lookup, Signals
+from .streams import Streams
+from .task import FAULT, NOT_KEPT, RUNNING, SUCCESS, SUCCESS_HOLD_S, TIMEOUT, Start, Task, observation
+
+
+class Worlds:
+    """N worlds of a task.
+
+    Args:
+        task: the job; its model is compiled once.
+        n: number of worlds.
+        threads: C++ threads of the engine, 0 for all processors.
+        tail_s: how long an episode goes on, watched, after success (0 for learning, 1 s when it is judged).
+        disturbances: names of those that `reset` may switch on.
+        trace: keep a SHA-256 of every world's sensor data, substep by substep.
+
+    After `step`: `done`, `success`, `reason`, `reward`, `rewards`, `signals` (the truth). Worlds that are done stand still until
+    `reset`. Arrays hold `n` rows (two at least: one world is padded, so that it takes the same arithmetic as many).
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        n: int,
+        threads: int = 0,
+        tail_s: float = 0.0,
+        disturbances: Sequence[str] = (),
+        trace: bool = False,
+    ) -> None:
+        self.task, self.n, self.tail_s = task, n, tail_s
+        self.engine = Engine(task.model, n, threads, task.substeps, task.expanded)
+        rows = self.engine.worlds
+        self.rows = rows
+        self.controller = task.make_controller(self.engine)
+        self.disturbances: dict[str, Disturbance] = {
+            name: make_disturbance(name, task, self.engine) for name in disturbances
+        }
+        self.held = task.blank_held(rows)
+        self.signals = Signals(task.table, self.engine.block, self.held)
+        self.seeds = np.zeros(rows, np.int64)
+        self.steps = np.zeros(rows, np.int64)
+        self.done = np.ones(rows, bool)
+        self.success = np.zeros(rows, bool)
+        self.reason = np.zeros(rows, np.int64)
+        self.cycle_s = np.full(rows, np.nan)
+        self.in_path = np.zeros(rows, bool)
+        self.returns = np.zeros(rows)
+        self.reward = np.zeros(rows)
+        self.rewards: dict[str, Array] = {name: np.zeros(rows) for name in task.rewards}
+        self.steps_max = round(task.horizon_s * task.control_hz)
+        self._held_for = np.zeros(rows, np.int64)
+        self._reached = np.zeros(rows, bool)
+        self._tail = np.zeros(rows, np.int64)
+        self._clamped = np.zeros(rows, np.int64)
+        self._memory: dict[str, Array] = {}
+        self._control = np.zeros((rows, task.substeps, task.model.nu))
+        self._hashes = [hashlib.sha256() for _ in range(rows)] if trace else None
+
+    @property
+    def time_s(self) -> Array:
+        """`(N,)` seconds since each episode began."""
+        return self.steps * self.task.dt
+
+    @property
+    def limits_active(self) -> Array:
+        """`(N,)` share of this episode's ticks in which a limit clamped the command."""
+        return self._clamped / np.maximum(self.steps, 1)
+
+    def trace_sha256(self, world: int) -> str:
+        """Hash of the world's sensor data since its episode began."""
+        if self._hashes is None:
+            raise ValueError("these worlds keep no trace: make them with trace=True")
+        return self._hashes[world].hexdigest()
+
+    def reset(
+        self, ids: Ids, seeds: NDArray[np.int64], severities: Mapping[str, NDArray[np.int64]] | None = None
+    ) -> None:
+        """Start episodes with `seeds` `(m,)` in worlds `ids` `(m,)`, sorted; severities `(m,)` by disturbance, absent = 0."""
+        ids = np.asarray(ids, np.int64)
+        streams = Streams(self.task.key, np.asarray(seeds, np.int64))
+        start = self.task.place(streams)
+        fields = dict(start.fields)
+        levels = severities or {}
+        for name, disturbance in self.disturbances.items():
+            severity = np.asarray(levels.get(name, np.zeros(len(ids), np.int64)), np.int64)
+            disturbance.assign(ids, severity, streams)
+            fields = disturbance.change_model(ids, fields)
+        self.engine.restart(ids, start.qpos, start.ctrl, start.mocap_pos, start.mocap_quat, fields)
+        self.seeds[ids] = seeds
+        self._remember(ids, start)
+        for array in (self.steps, self.reason, self._held_for, self._tail, self._clamped):
+            array[ids] = 0
+        self.done[ids] = self.success[ids] = self._reached[ids] = self.in_path[ids] = False
+        self.cycle_s[ids] = np.nan
+        self.returns[ids] = 0.0
+        for value in self.held.values():
+            value[ids] = 0.0
+        for name, given in start.held.items():
+            self.held[name][ids] = given
+        self._refresh()
+        self.controller.restart(ids, self.signals.now["arm.q"][ids])
+        if self._hashes is not None:
+            for world in ids:
+                self._hashes[world] = hashlib.sha256()
+
+    def _remember(self, ids: Ids, start: Start) -> None:
+        for name, value in start.memory.items():
+            if name not in self._memory:
+                self._memory[name] = np.zeros((self.rows, *value.shape[1:]))
+            self._memory[name][ids] = value
+
+    def _refresh(self) -> None:
+        self.signals = Signals(self.task.table, self.engine.block, self.held)
+
+    def sensed(self) -> Lookup:
+        """What the policy's sensors report now: the truth with the sensing disturbances on it."""
+        sensed = self.signals.now
+        for disturbance in self.disturbances.values():
+            sensed = disturbance.sense(sensed, self.steps)
+        return sensed
+
+    def observation(self) -> NDArray[np.float32]:
+        """`(N, d)` float32: what the policy sees now. Call it once a tick."""
+        seen = observation(self.task, self.sensed())
+        for disturbance in self.disturbances.values():
+            seen = disturbance.observe(seen, self.steps)
+        return seen
+
+    def step(self, action: NDArray[np.floating]) -> None:
+        """Advance every world that is not done by one control tick. `action` is `(N, A)`; it is clipped to [-1, 1]."""
+        active = ~self.done
+        wanted = np.array(action, np.float64, order="C")
+        broken = active & ~np.isfinite(wanted).all(axis=1)
+        wanted[broken] = 0.0
+        wanted = np.clip(wanted, -1.0, 1.0)
+        self.held["action.rate"][:] = np.where(self.steps > 0, np.abs(wanted - self.held["action"]).max(axis=1), 0.0)
+        self.held["action"][:] = wanted
+        for disturbance in self.disturbances.values():
+            wanted = disturbance.act(wanted, self.steps)
+        self._drive(wanted, active)
+        for disturbance in self.disturbances.values():
+            disturbance.push(self.steps)
+        faults = self.engine.step(self._control, None if active.all() else np.flatnonzero(active)) | broken
+        self.steps += active
+        self.held["episode.time"][:] = self.steps * self.task.dt
+        self.held["simulator.fault"][active & faults] = 1.0
+        self._refresh()
+        if self._hashes is not None:
+            for world in np.flatnonzero(active):
+                self._hashes[world].update(self.engine.block[world].data)
+        self._judge(active, faults)
+        self._reward(active)
+
+    def _drive(self, wanted: Array, active: NDArray[np.bool_]) -> None:
+        clamped = self.controller.targets(wanted, self.signals.now, self._control)
+        ticks = np.arange(1, self.task.substeps + 1) / self.task.physics_hz
+        times = self.steps[:, None] * self.task.dt + ticks[None]
+        for actuator, target in self.task.drive(times, self._memory).items():
+            self._control[:, :, actuator] = target
+        self.held["limits.active"][:] = clamped
+        self._clamped += active & clamped
+
+    def _judge(self, active: NDArray[np.bool_], faults: NDArray[np.bool_]) -> None:
+        now, task = self.signals.now, self.task
+        at_goal = task.success(now) & active
+        self._held_for = np.where(at_goal, self._held_for + 1, 0)
+        reached = active & ~self._reached & (self._held_for >= round(SUCCESS_HOLD_S * task.control_hz))
+        self.cycle_s[reached] = self.time_s[reached]
+        self._reached |= reached
+        self._tail += active & self._reached
+        self.in_path |= active & task.in_path(now)
+        tail = round(self.tail_s * task.control_hz)
+        over = self._reached & (self._tail > tail)
+        reason = np.full(self.rows, RUNNING)
+        reason[over] = np.where(at_goal, SUCCESS, NOT_KEPT)[over]
+        late = ~self._reached & (self.steps >= self.steps_max)
+        reason[late] = TIMEOUT
+        failures = task.failed(now)
+        reason = np.where((failures > 0) & (reason != SUCCESS), failures, reason)
+        reason = np.where(faults, FAULT, reason)
+        self.reason = np.where(active, reason, self.reason)
+        self.success = np.where(active, reason == SUCCESS, self.success)
+        self.done |= active & (reason != RUNNING)
+
+    def _reward(self, active: NDArray[np.bool_]) -> None:
+        now = self.signals.now
+        for name, term in self.task.rewards.items():
+            self.rewards[name] = np.where(active, np.nan_to_num(term(now)), 0.0)
+        ended = active & self.done
+        self.rewards["goal"] = np.where(ended, np.where(self.success, 1.0, -1.0), 0.0)
+        self.reward = np.zeros(self.rows)
+        for value in self.rewards.values():
+            self.reward = self.reward + value
+        self.returns += self.reward
