@@ -1,7 +1,390 @@
-"""The door: one Typer app. Each verb parses, calls and prints."""
+"""The door: one Typer app. Each verb parses, calls the function that does the work, and prints.
+
+Nothing heavy is imported before a verb is known, so `genba --help` answers at once. A verb's result has `as_json()`,
+`table()` and perhaps `exit_code`; errors become one line and an exit code in `translate`, and nowhere else.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any, Protocol
 
-def main() -> None:
-    """Run the command line."""
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from genba.envs.errors import GenbaError, UnknownName
+
+EXIT_CODES = """Exit codes: 0 done or PASS; 1 FAIL, INSUFFICIENT or refused; 2 wrong input; 3 environment problem
+(`genba doctor` says which); 130 interrupted."""
+
+
+class Result(Protocol):
+    """What a verb prints: an object for other tools, and text for people."""
+
+    def as_json(self) -> Mapping[str, Any]: ...
+    def table(self) -> str: ...
+
+
+class Door(TyperGroup):
+    """Turns every error into one line on stderr and its exit code."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            raise UnknownName(
+                "verb" if ctx.parent is None else f"{ctx.info_name} verb", args[0], self.commands
+            )
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        if ctx.parent is not None or os.environ.get("GENBA_DEBUG"):
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            hint = str(stop) or "what was finished is saved; genba train and genba check go on with --resume"
+            raise fail(f"interrupted: {hint}", 130) from None
+        except Exception as error:
+            raise translate(error) from None
+
+
+def translate(error: Exception) -> Exception:
+    """One line on stderr for any error, and the exit to raise in its place."""
+    if isinstance(error, GenbaError):
+        return fail(f"genba: {error}", error.exit_code)
+    if isinstance(error, TyperException) and type(error).__name__ != "NoArgsIsHelpError":
+        context = getattr(error, "ctx", None)
+        verb = context.command_path if context is not None else "genba"
+        return fail(f"{verb}: {error.format_message().rstrip('.')}. See: {verb} --help", 2)
+    if isinstance(error, typer.Exit | typer.Abort | TyperException | BrokenPipeError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("genba"):
+        return fail(f"genba: {error}. Install it with: make setup, or pip install 'genba[learn]'", 3)
+    if isinstance(error, OSError):
+        return fail(f"genba: {error}. genba doctor looks for the cause", 3)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return fail(f"genba: internal error: {what} (GENBA_DEBUG=1 shows where)", 3)
+
+
+def fail(line: str, exit_code: int) -> typer.Exit:
+    """Say one line on stderr; the exit to raise."""
+    sys.stderr.write(f"{line}\n")
+    return typer.Exit(exit_code)
+
+
+@contextmanager
+def quiet_stdout(as_json: bool) -> Iterator[None]:
+    """With --json, whatever prints goes to stderr: stdout carries one object."""
+    if not as_json:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def deliver(result: Result | Mapping[str, Any], as_json: bool, text: str = "") -> None:
+    """Print a result and leave with its exit code."""
+    if as_json:
+        from genba.envs.files import plain_json
+
+        sys.stdout.write(plain_json(result if isinstance(result, Mapping) else result.as_json()) + "\n")
+    else:
+        sys.stdout.write((text if isinstance(result, Mapping) else result.table()) + "\n")
+    sys.stdout.flush()
+    if code := getattr(result, "exit_code", 0):
+        raise typer.Exit(code)
+
+
+def say(line: str) -> None:
+    """Progress for people: stderr, so that stdout stays the result."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def verbs(help_text: str, **settings: Any) -> typer.Typer:
+    """A Typer app in the house's manner."""
+    return typer.Typer(
+        cls=Door,
+        help=help_text,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )
+
+
+app = verbs(
+    __doc__
+    and "Genba: robot policies learn factory work in MuJoCo, are judged, and leave only with evidence.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+)
+tasks_app = verbs("What there is: cell, robot, signals, takt.", invoke_without_command=True)
+suites_app = verbs(
+    "The safety suites: what is demanded, and where it comes from.", invoke_without_command=True
+)
+bench_app = verbs("How fast it is, against bare stepping on this machine.", no_args_is_help=True)
+app.add_typer(tasks_app, name="tasks")
+app.add_typer(suites_app, name="suites")
+app.add_typer(bench_app, name="bench")
+
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON object as the last line of stdout; all else on stderr.")
+]
+Seed = Annotated[int, typer.Option(help="The seed everything random is drawn from.")]
+CheckSeed = Annotated[
+    int | None, typer.Option("--seed", help="Fixes the judged episodes. Absent: new ones each time.")
+]
+Threads = Annotated[int, typer.Option(help="Simulation threads; 0 uses every core. Never changes a result.")]
+Task = Annotated[str, typer.Argument(help="A task id; `genba tasks` lists them.")]
+TaskOption = Annotated[
+    str, typer.Option("--task", help="A task id. Absent: the one the run or release is for.")
+]
+Suite = Annotated[str, typer.Option(help="A suite id or a YAML file; `genba suites` lists them.")]
+Run = Annotated[str, typer.Argument(help="A run folder (its latest check), or one of its checks.")]
+Policy = Annotated[
+    str, typer.Argument(help="A run folder, .onnx file, module:callable, scripted, random or zero.")
+]
+Video = Annotated[Path | None, typer.Option(help="Write a .webm film here.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
+]
+
+
+@app.command()
+def go(task: Task, seed: Seed = 0, threads: Threads = 0, json: Json = False) -> None:
+    """Learn, check and release in one go."""
+    with quiet_stdout(json):
+        from genba.policies.line import go as work
+
+        result = work(task, seed=seed, threads=threads, say=say)
+    deliver(result, json)
+
+
+@tasks_app.callback()
+def tasks(ctx: typer.Context, json: Json = False) -> None:
+    """What there is: cell, robot, signals, takt."""
+    if ctx.invoked_subcommand is None:
+        from genba.envs.task import describe, task_ids
+
+        found = [describe(task) for task in task_ids()]
+        deliver({"tasks": found}, json, "\n".join(task_line(task) for task in found))
+
+
+@tasks_app.command("show")
+def tasks_show(task: Task, json: Json = False) -> None:
+    """One task with its signals."""
+    from genba.envs.task import describe
+
+    found = describe(task)
+    signals = (f"  {row['name']:<28}{row['unit']:<8}{row['shape']}" for row in found["signals"])
+    deliver(found, json, "\n".join([task_line(found), *signals]))
+
+
+def task_line(task: Mapping[str, Any]) -> str:
+    """One task in one line."""
+    return (
+        f"{task['id']:<16}{task['robot']:<12}takt {task['takt_s']:g} s, at most {task['horizon_s']:g} s, "
+        f"{len(task['signals'])} signals, control {task['control_hz']} Hz, physics {task['physics_hz']} Hz"
+    )
+
+
+@suites_app.callback()
+def suites(ctx: typer.Context, json: Json = False) -> None:
+    """The safety suites: what is demanded, and where it comes from."""
+    if ctx.invoked_subcommand is None:
+        from genba.safety.suite import suite_ids
+
+        deliver({"suites": suite_ids()}, json, "\n".join(suite_ids()))
+
+
+@suites_app.command("show")
+def suites_show(
+    suite: Annotated[str, typer.Argument(help="A suite id or a YAML file.")], json: Json = False
+) -> None:
+    """Constraints, conditions and verdict rules of one suite."""
+    from genba.safety.suite import show
+
+    deliver(show(suite), json)
+
+
+@suites_app.command("validate")
+def suites_validate(suite: Annotated[str, typer.Argument(help="A YAML file.")], json: Json = False) -> None:
+    """Check a suite file: fields, formulas, units and signal names."""
+    from genba.safety.suite import validate
+
+    deliver(validate(suite), json)
+
+
+@suites_app.command("copy")
+def suites_copy(
+    suite: Annotated[str, typer.Argument(help="A suite id.")],
+    to: Annotated[Path, typer.Argument(help="The file to write.")],
+    json: Json = False,
+) -> None:
+    """Copy a suite to a file of your own, to change it."""
+    from genba.safety.suite import copy
+
+    copy(suite, to)
+    deliver({"file": str(to)}, json, f"{to}    next: edit it, then genba suites validate {to}")
+
+
+@app.command()
+def demo(
+    what: Annotated[str, typer.Argument(help="A task id (its expert plays), a run or a release.")],
+    seed: Seed = 0,
+    port: Annotated[int, typer.Option(help="TCP port on this machine; 0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Watch it live in the browser: policy, margins, a push."""
+    from genba.policies.demo import demo as work
+
+    work(what, seed=seed, port=port, browser=browser, say=say)
+
+
+@app.command()
+def train(
+    task: Task,
+    seed: Seed = 0,
+    steps: Annotated[
+        int | None, typer.Option(help="Budget in environment steps. Absent: the recipe's.")
+    ] = None,
+    threads: Threads = 0,
+    settings: Settings = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the latest unfinished run.")] = False,
+    json: Json = False,
+) -> None:
+    """Learn a policy: from the expert, then by reinforcement."""
+    with quiet_stdout(json):
+        from genba.policies.train import train as work
+
+        result = work(
+            task, seed=seed, steps=steps, threads=threads, settings=settings or [], resume=resume, say=say
+        )
+    deliver(result, json)
+
+
+@app.command()
+def check(
+    policy: Policy,
+    task: TaskOption = "",
+    suite: Suite = "basic",
+    seed: CheckSeed = None,
+    threads: Threads = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the latest unfinished check.")] = False,
+    json: Json = False,
+) -> None:
+    """Judge a policy: evidence and a verdict."""
+    with quiet_stdout(json):
+        from genba.policies.load import load_policy
+        from genba.safety.campaign import check as work
+
+        loaded = load_policy(policy, task)
+        result = work(loaded, suite=suite, seed=seed, threads=threads, resume=resume, say=say)
+    deliver(result, json)
+
+
+@app.command()
+def compare(
+    a: Policy,
+    b: Policy,
+    task: TaskOption = "",
+    suite: Suite = "basic",
+    seed: Seed = 0,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """Two policies on the same seeds, regressions first."""
+    with quiet_stdout(json):
+        from genba.policies.load import load_policy
+        from genba.safety.compare import compare as work
+
+        pair = load_policy(a, task), load_policy(b, task)
+        result = work(*pair, suite=suite, seed=seed, threads=threads, say=say)
+    deliver(result, json)
+
+
+@app.command()
+def release(run: Run, json: Json = False) -> None:
+    """Export what passed, with its evidence; refuses without PASS."""
+    with quiet_stdout(json):
+        from genba.policies.release import release as work
+
+        result = work(run)
+    deliver(result, json)
+
+
+@app.command()
+def run(
+    release: Annotated[str, typer.Argument(help="A release folder.")],
+    episodes: Annotated[int, typer.Option(help="How many episodes.", min=1)] = 20,
+    seed: Seed = 0,
+    video: Video = None,
+    json: Json = False,
+) -> None:
+    """Run a released policy with its monitor."""
+    with quiet_stdout(json):
+        from genba.policies.run_release import run as work
+
+        result = work(release, episodes=episodes, seed=seed, video=video, say=say)
+    deliver(result, json)
+
+
+@app.command()
+def replay(
+    run: Run,
+    episode: Annotated[int, typer.Argument(help="The episode's number in the check.")],
+    video: Video = None,
+    json: Json = False,
+) -> None:
+    """One judged episode again, bit for bit."""
+    with quiet_stdout(json):
+        from genba.policies.load import load_for_check
+        from genba.safety.replay import replay as work
+
+        result = work(run, episode, load_for_check(run), video=video)
+    deliver(result, json)
+
+
+@app.command()
+def report(run: Run, json: Json = False) -> None:
+    """Write the report of a check: one HTML page."""
+    with quiet_stdout(json):
+        from genba.policies.load import load_for_check
+        from genba.safety.report import report as work
+
+        page = work(run, load_for_check(run))
+    deliver({"report": str(page)}, json, str(page))
+
+
+@bench_app.command("envs")
+def bench_envs(
+    worlds: Annotated[int, typer.Option(help="Worlds that run together.", min=1)] = 128,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """The closed loop against bare stepping and AsyncVectorEnv."""
+    with quiet_stdout(json):
+        from genba.envs.bench import bench
+
+        result = bench(worlds=worlds, threads=threads, say=say)
+    deliver(result, json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """What this machine has and lacks; each finding with its mend."""
+    with quiet_stdout(json):
+        from genba.envs.doctor import examine
+
+        result = examine()
+    deliver(result, json)
+
+
+if __name__ == "__main__":
+    app()

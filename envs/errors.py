@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LISTED = 12
+LISTED = 16
 
 
 class GenbaError(Exception):
