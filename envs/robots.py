@@ -1,0 +1,254 @@
+"""Robots: the MJCF model and, from one YAML file each, every limit and mass with its source and confidence.
+
+`Robot.forward` follows the Denavit-Hartenberg chain of the data sheet in plain numpy; it shares nothing with MuJoCo, so that each
+can check the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from .errors import BadInput, UnknownName
+from .files import asset, load_yaml
+
+if TYPE_CHECKING:
+    import mujoco
+
+Array = NDArray[np.float64]
+Confidence = Literal["confirmed", "confirmed_secondary", "derived", "recalled", "project_assumption"]
+
+
+class _Row(BaseModel):
+    """What every figure carries: where it comes from and how sure that is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str
+    confidence: Confidence
+    note: str = ""
+
+
+class _LimitRow(_Row):
+    id: str
+    value: float | tuple[float, ...]
+    unit: str
+
+
+class _BodyRow(_Row):
+    mass: float
+    com: tuple[float, float, float]
+    inertia: tuple[float, float, float, float, float, float]
+
+
+class _ChainRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    a: float
+    alpha: float
+    d: float
+    theta: float = 0.0
+    joint: Literal["revolute", "prismatic", "fixed"]
+
+
+class _Chain(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str
+    rows: tuple[_ChainRow, ...]
+
+
+class _Gripper(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["fingers", "vacuum"]
+    actuator: str
+    joints: tuple[str, ...] = ()
+
+
+class _RobotFile(BaseModel):
+    """The YAML file of one robot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    title: str
+    model: str
+    root: str
+    tool_body: str
+    tcp_site: str
+    joints: tuple[str, ...]
+    actuators: tuple[str, ...]
+    gripper: _Gripper
+    chain: _Chain
+    sources: dict[str, str]
+    limits: tuple[_LimitRow, ...]
+    bodies: dict[str, _BodyRow]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One published or assumed figure: value in SI, the document it comes from, how sure it is."""
+
+    id: str
+    value: float | tuple[float, ...]
+    unit: str
+    source: str
+    confidence: Confidence
+    note: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Mass in kg, centre of mass in m, inertia about it in kg*m^2 (xx yy zz xy xz yz), both in the body's frame."""
+
+    mass: float
+    com: tuple[float, float, float]
+    inertia: tuple[float, float, float, float, float, float]
+    source: str
+    confidence: Confidence
+    note: str
+
+
+@dataclass(frozen=True)
+class Gripper:
+    """Fingers or a vacuum cup: its actuator, its joints, and the most it can do (N, m)."""
+
+    kind: Literal["fingers", "vacuum"]
+    actuator: str
+    joints: tuple[str, ...]
+    force_max: float
+    position_max: float
+
+
+@dataclass(frozen=True, eq=False)
+class Robot:
+    """A robot as its data sheet describes it; arrays have one entry per joint, in SI (rad or m).
+
+    `v_max` and `a_max` bound the tool (m/s, m/s^2; infinite where none is given).
+    """
+
+    name: str
+    title: str
+    root: str
+    tool_body: str
+    tcp_site: str
+    joints: tuple[str, ...]
+    actuators: tuple[str, ...]
+    gripper: Gripper
+    home: Array
+    q_min: Array
+    q_max: Array
+    qd_max: Array
+    qdd_max: Array
+    tau_max: Array
+    v_max: float
+    a_max: float
+    chain: tuple[_ChainRow, ...]
+    limits: Mapping[str, Limit]
+    links: Mapping[str, Link]
+    model_file: str
+
+    def spec(self) -> mujoco.MjSpec:
+        """A fresh MjSpec of the robot alone."""
+        import mujoco
+
+        return mujoco.MjSpec.from_file(self.model_file)
+
+    def forward(self, q: Array) -> tuple[Array, Array]:
+        """Tool position `(..., 3)` in m and rotation `(..., 3, 3)` in the robot's base frame for joints `(..., J)`."""
+        q = np.asarray(q, float)
+        pose, index = np.broadcast_to(np.eye(4), (*q.shape[:-1], 4, 4)), 0
+        for row in self.chain:
+            moved = np.zeros(q.shape[:-1])
+            if row.joint != "fixed":
+                moved, index = q[..., index], index + 1
+            pose = pose @ _transform(row, moved)
+        return pose[..., :3, 3], pose[..., :3, :3]
+
+    def velocity_limits(self, q: Array) -> tuple[Array, Array]:
+        """Lowest and highest joint velocity at `q` `(..., J)`, both `(..., J)` in rad/s or m/s.
+
+        Where an envelope is published (FR3) the bound falls towards the ends of the range, so that the arm can still stop.
+        """
+        q = np.asarray(q, float)
+        if "envelope.offset" not in self.limits:
+            high = np.broadcast_to(self.qd_max, q.shape)
+            return -high, high
+        offset, slow = self._row("envelope.offset"), 2.0 * self._row("envelope.deceleration")
+        upper = np.sqrt(np.maximum(0.0, slow * (self.q_max - q))) - offset
+        lower = np.sqrt(np.maximum(0.0, slow * (q - self.q_min))) - offset
+        high = np.minimum(self.qd_max, np.maximum(0.0, upper))
+        low = -np.minimum(self.qd_max, np.maximum(0.0, lower))
+        return low, high
+
+    def limit(self, limit_id: str) -> Limit:
+        """One row by its id. Raises UnknownName with the closest ids."""
+        if limit_id not in self.limits:
+            raise UnknownName("limit", limit_id, self.limits)
+        return self.limits[limit_id]
+
+    def _row(self, limit_id: str) -> Array:
+        return np.asarray(self.limit(limit_id).value, float)
+
+
+def _transform(row: _ChainRow, moved: Array) -> Array:
+    """The 4x4 pose `(..., 4, 4)` of a modified Denavit-Hartenberg row with its joint at `moved` `(...)`."""
+    turned = row.theta + (moved if row.joint == "revolute" else 0.0 * moved)
+    d = row.d + (moved if row.joint == "prismatic" else 0.0 * moved)
+    c, s, ca, sa = np.cos(turned), np.sin(turned), np.cos(row.alpha), np.sin(row.alpha)
+    pose = np.zeros((*turned.shape, 4, 4))
+    pose[..., 0, 0], pose[..., 0, 1], pose[..., 0, 3] = c, -s, row.a
+    pose[..., 1, 0], pose[..., 1, 1], pose[..., 1, 2], pose[..., 1, 3] = s * ca, c * ca, -sa, -sa * d
+    pose[..., 2, 0], pose[..., 2, 1], pose[..., 2, 2], pose[..., 2, 3] = s * sa, c * sa, ca, ca * d
+    pose[..., 3, 3] = 1.0
+    return pose
+
+
+def robot_names() -> list[str]:
+    """The robots there are."""
+    return sorted(path.parent.name for path in asset("robots").glob("*/*.yaml"))
+
+
+@cache
+def load_robot(name: str) -> Robot:
+    """Read one robot. Raises UnknownName, or BadInput when its file does not fit together."""
+    if name not in robot_names():
+        raise UnknownName("robot", name, robot_names())
+    path = asset("robots", name, f"{name}.yaml")
+    file = load_yaml(path, _RobotFile)
+    for key in {row.source for row in (*file.limits, *file.bodies.values())} | {file.chain.source}:
+        if key not in file.sources:
+            raise BadInput(f"{path}: source '{key}' is not listed under sources; known: {', '.join(file.sources)}")
+    limits = {
+        row.id: Limit(row.id, row.value, row.unit, file.sources[row.source], row.confidence, row.note) for row in file.limits
+    }
+    links = {
+        body: Link(row.mass, row.com, row.inertia, file.sources[row.source], row.confidence, row.note)
+        for body, row in file.bodies.items()
+    }
+    return _assemble(file, limits, links, str(asset("robots", name, file.model)))
+
+
+def _assemble(file: _RobotFile, limits: Mapping[str, Limit], links: Mapping[str, Link], model_file: str) -> Robot:
+    def joints(limit_id: str) -> Array:
+        value = np.asarray(limits[limit_id].value, float) if limit_id in limits else np.empty(0)
+        if value.shape != (len(file.joints),):
+            raise BadInput(f"robot {file.name}: limit {limit_id}: expected {len(file.joints)} values, found {value.size}")
+        value.setflags(write=False)
+        return value
+
+    def tool(limit_id: str) -> float:
+        return float(np.asarray(limits[limit_id].value)) if limit_id in limits else np.inf
+
+    grip = file.gripper
+    gripper = Gripper(grip.kind, grip.actuator, grip.joints, tool("gripper.force.max"), tool("gripper.position.max"))
+    return Robot(
+        name=file.name, title=file.title, root=file.root, tool_body=file.tool_body, tcp_site=file.tcp_site,
+        joints=file.joints, actuators=file.actuators, gripper=gripper, home=joints("home"),
+        q_min=joints("joint.position.min"), q_max=joints("joint.position.max"),
+        qd_max=joints("joint.velocity.max"), qdd_max=joints("joint.acceleration.max"), tau_max=joints("joint.torque.max"),
+        v_max=tool("cartesian.speed.max"), a_max=tool("cartesian.acceleration.max"),
+        chain=file.chain.rows, limits=limits, links=links, model_file=model_file,
+    )
