@@ -170,18 +170,18 @@ def go(task: Task, seed: Seed = 0, threads: Threads = 0, json: Json = False) -> 
 def tasks(ctx: typer.Context, json: Json = False) -> None:
     """What there is: cell, robot, signals, takt."""
     if ctx.invoked_subcommand is None:
-        from genba.envs.task import describe, task_ids
+        from genba.envs.task import describe, get_task, task_ids
 
-        found = [describe(task) for task in task_ids()]
+        found = [describe(get_task(task)) for task in task_ids()]
         deliver({"tasks": found}, json, "\n".join(task_line(task) for task in found))
 
 
 @tasks_app.command("show")
 def tasks_show(task: Task, json: Json = False) -> None:
     """One task with its signals."""
-    from genba.envs.task import describe
+    from genba.envs.task import describe, get_task
 
-    found = describe(task)
+    found = describe(get_task(task))
     signals = (f"  {row['name']:<28}{row['unit']:<8}{row['shape']}" for row in found["signals"])
     deliver(found, json, "\n".join([task_line(found), *signals]))
 
