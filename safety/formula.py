@@ -1,0 +1,15 @@
+"""Signal temporal logic with real-valued robustness: `robustness(parse("always (tcp.speed <= 1.0)"), trace, dt)`.
+
+One door to four rooms: the tree (`formula_tree`), its text (`formula_parse`), its units (`formula_units`), its value
+(`formula_eval`). Needs numpy only, so that a released policy's monitor can use it.
+"""
+
+from .formula_eval import Program, as_truth, gated, holds, robustness
+from .formula_parse import parse
+from .formula_tree import Formula, names, text
+from .formula_units import check_formula, check_guard
+
+__all__ = [
+    "Formula", "Program", "as_truth", "check_formula", "check_guard", "gated", "holds", "names", "parse",
+    "robustness", "text",
+]  # fmt: skip

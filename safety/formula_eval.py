@@ -1,0 +1,292 @@
+"""Robustness of formulas over traces: how far, in the formula's unit, each sample is from breaking it.
+
+Finite traces follow rtamt's discrete-time offline semantics: a window is cut at the end of the trace; `always` over no
+sample is +inf, `eventually` and `until` over no sample are -inf. `<` and `<=` have the same robustness. Every operation
+is elementwise or a running minimum, so a value has the same bits whatever else is evaluated beside it.
+NaN spreads: a result that may depend on a NaN sample is NaN, and a NaN margin counts as a violation.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..envs.errors import BadInput, UnknownName
+from .formula_tree import (
+    Arithmetic,
+    Call,
+    Comparison,
+    Formula,
+    Junction,
+    Name,
+    Node,
+    Not,
+    Number,
+    Temporal,
+    Until,
+    names,
+    text,
+    walk,
+)
+
+Array = NDArray[np.float64]
+Operation = Callable[..., Array]
+Window = tuple[int, int] | None
+
+COMPARE = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+ARITHMETIC: dict[str, Operation] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A comparison as part of a guard: 1 where it holds, -1 where not, NaN where a side is NaN."""
+
+    comparison: Comparison
+
+
+class Program:
+    """Formulas and guards as one list of steps, in which equal parts are computed once.
+
+    Args:
+        ranks: for each signal, the number of axes that follow (worlds, samples).
+        dt: seconds between samples, for intervals.
+        given: sub-formulas whose values are handed to `run` instead of being computed.
+    """
+
+    def __init__(self, ranks: Mapping[str, int], dt: float, given: Sequence[Node | Truth] = ()) -> None:
+        self.ranks, self.dt = ranks, dt
+        self._slots: dict[Node | Truth, int] = {node: slot for slot, node in enumerate(given)}
+        self._rank: list[int] = [0] * len(given)
+        self._steps: list[tuple[Operation | str | Array, tuple[int, ...]]] = []
+
+    def add(self, node: Node | Truth) -> int:
+        """Make sure that `node` is computed; returns its place in what `run` returns."""
+        slot = self._slots.get(node)
+        if slot is None:
+            step, parts, rank = self._step(node)
+            slot = self._slots[node] = len(self._rank)
+            self._steps.append((step, parts))
+            self._rank.append(rank)
+        return slot
+
+    def run(self, read: Callable[[str], Array], given: Sequence[Array] = ()) -> list[Array]:
+        """All values; signals come from `read(name)` as `(worlds, samples, *shape)` or `(samples, *shape)`."""
+        values = list(given)
+        with np.errstate(all="ignore"):
+            for step, parts in self._steps:
+                if isinstance(step, str):
+                    values.append(np.asarray(read(step), dtype=np.float64))
+                elif isinstance(step, np.ndarray):
+                    values.append(step)
+                else:
+                    values.append(step(*[values[part] for part in parts]))
+        return values
+
+    def _step(self, node: Node | Truth) -> tuple[Operation | str | Array, tuple[int, ...], int]:
+        match node:
+            case Number(value=value):
+                return np.asarray(value), (), 0
+            case Name(name=name, index=()):
+                return name, (), self.ranks[name]
+            case Name(name=name, index=index):
+                whole = self.add(Name(name))
+                after = (slice(None),) * (self.ranks[name] - len(index))
+                return operator.itemgetter((..., *index, *after)), (whole,), len(after)
+            case Call(function=function, arguments=arguments):
+                parts = tuple(map(self.add, arguments))
+                ranks = tuple(self._rank[part] for part in parts)
+                elementwise = function in ("neg", "abs") or (function != "norm" and len(parts) > 1)
+                return _function(function, ranks), parts, max(ranks) if elementwise else 0
+            case Arithmetic(operator=sign):
+                left, right = self.add(node.left), self.add(node.right)
+                ranks = self._rank[left], self._rank[right]
+                return _fitted(ARITHMETIC[sign], ranks), (left, right), max(ranks)
+            case Truth(comparison=comparison):
+                sides = self.add(comparison.left), self.add(comparison.right)
+                return partial(_truth, COMPARE[comparison.operator]), sides, 0
+            case Comparison():
+                sides = self.add(node.left), self.add(node.right)
+                return np.subtract, sides if node.operator in (">=", ">") else (sides[1], sides[0]), 0
+            case Not(operand=operand):
+                return np.negative, (self.add(operand),), 0
+            case Junction():
+                return JUNCTIONS[node.operator], (self.add(node.left), self.add(node.right)), 0
+            case Temporal():
+                extreme = _always if node.operator == "always" else _eventually
+                return partial(extreme, window=samples(node.interval, self.dt)), (self.add(node.operand),), 0
+            case Until():
+                step = partial(_until, window=samples(node.interval, self.dt))
+                return step, (self.add(node.left), self.add(node.right)), 0
+
+
+def as_truth(guard: Formula) -> Node | Truth:
+    """A guard's tree with its comparisons as truth values (`not`, `and`, `or` then work on 1, -1 and NaN)."""
+    match guard:
+        case Comparison():
+            return Truth(guard)
+        case Not(operand=operand):
+            return Not(as_truth(operand))  # type: ignore[arg-type]
+        case Junction():
+            return Junction(guard.operator, as_truth(guard.left), as_truth(guard.right))  # type: ignore[arg-type]
+    raise BadInput(f"'{text(guard)}' cannot be a guard: it looks at other samples than the present one")
+
+
+def gated(robustness: Array, guard: Array) -> Array:
+    """The robustness where the guard holds, +inf where it does not, NaN where the guard is NaN."""
+    return np.where(guard < 0, np.inf, robustness + (guard - guard))
+
+
+def robustness(formula: Formula, trace: Mapping[str, ArrayLike], dt: float, lead: int | None = None) -> Array:
+    """Robustness at every sample, `(worlds, samples)` or `(samples,)` as the trace is.
+
+    Args:
+        formula: from `parse`; units and shapes are not looked at here (`check_formula` does).
+        trace: name -> `(worlds, samples, *shape)` or `(samples, *shape)`.
+        dt: seconds between samples.
+        lead: 2 or 1, whether the trace has a worlds axis; guessed from how the formula uses its signals when None.
+    """
+    return _value(formula, formula, trace, dt, lead)
+
+
+def holds(guard: Formula, trace: Mapping[str, ArrayLike], dt: float = 1.0, lead: int | None = None) -> Array:
+    """A guard at every sample: 1 where it holds, -1 where not, NaN where that depends on a NaN. Shapes as above."""
+    return _value(as_truth(guard), guard, trace, dt, lead)
+
+
+def _value(
+    node: Node | Truth, formula: Formula, trace: Mapping[str, ArrayLike], dt: float, lead: int | None
+) -> Array:
+    arrays: dict[str, Array] = {}
+    for name in names(formula):
+        if name not in trace:
+            raise UnknownName("signal", name, trace)
+        arrays[name] = np.asarray(trace[name], dtype=np.float64)
+    axes = lead if lead is not None else _lead(formula, arrays)
+    program = Program({name: array.ndim - axes for name, array in arrays.items()}, dt)
+    slot = program.add(node)
+    return program.run(arrays.__getitem__)[slot]
+
+
+def _lead(formula: Formula, arrays: Mapping[str, Array]) -> int:
+    """The number of leading axes: what is left when indices and the axis that norm, min or max takes are gone."""
+    reduced = {
+        name
+        for call in walk(formula)
+        if isinstance(call, Call) and len(call.arguments) == 1 and call.function not in ("neg", "abs")
+        for name in names(call)
+    }
+    used = [node for node in walk(formula) if isinstance(node, Name)]
+    return max(1, min(arrays[node.name].ndim - len(node.index) - (node.name in reduced) for node in used))
+
+
+def samples(interval: tuple[float, float] | None, dt: float) -> Window:
+    """An interval in seconds as whole samples. Raises BadInput when it does not fall on samples."""
+    if interval is None:
+        return None
+    for bound in interval:
+        if abs(bound / dt - round(bound / dt)) > 1e-6:
+            raise BadInput(f"{bound:g} s is not a whole number of samples of {dt:g} s: change the interval")
+    return round(interval[0] / dt), round(interval[1] / dt)
+
+
+def _function(name: str, ranks: tuple[int, ...]) -> Operation:
+    if name == "norm":
+        return _norm
+    if name in ("neg", "abs"):
+        return np.negative if name == "neg" else np.abs
+    extreme: Operation = np.minimum if name == "min" else np.maximum
+    return partial(_over_components, extreme) if len(ranks) == 1 else _fitted(extreme, ranks)
+
+
+def _fitted(operation: Operation, ranks: tuple[int, ...]) -> Operation:
+    """The operation over all arguments, with numbers spread over vectors where both occur."""
+    if len(set(ranks)) == 1:
+        return operation if len(ranks) == 2 else lambda *each: reduce(operation, each)
+    return lambda *each: reduce(
+        operation, [a if rank else a[..., None] for a, rank in zip(each, ranks, strict=True)]
+    )
+
+
+def _over_components(extreme: Operation, vector: Array) -> Array:
+    return reduce(extreme, [vector[..., i] for i in range(vector.shape[-1])])
+
+
+def _norm(vector: Array) -> Array:
+    """Euclidean length, component by component: a library sum may round differently in another memory layout."""
+    return np.sqrt(reduce(np.add, [vector[..., i] * vector[..., i] for i in range(vector.shape[-1])]))
+
+
+def _implies(left: Array, right: Array) -> Array:
+    return np.maximum(-left, right)
+
+
+JUNCTIONS: dict[str, Operation] = {"and": np.minimum, "or": np.maximum, "implies": _implies}
+
+
+def _truth(compare: Callable[[Array, Array], NDArray[np.bool_]], left: Array, right: Array) -> Array:
+    return np.where(np.isnan(left) | np.isnan(right), np.nan, np.where(compare(left, right), 1.0, -1.0))
+
+
+def _always(values: Array, window: Window) -> Array:
+    """Minimum over the samples from i + begin to i + end, cut at the end of the trace; `(..., samples)`."""
+    if window is None:
+        return np.minimum.accumulate(values[..., ::-1], axis=-1)[..., ::-1]
+    result = np.full_like(values, np.inf)
+    ahead = values[..., window[0] :]
+    result[..., : ahead.shape[-1]] = _running_minimum(ahead, window[1] - window[0] + 1)
+    return result
+
+
+def _eventually(values: Array, window: Window) -> Array:
+    return -_always(-values, window)
+
+
+def _running_minimum(values: Array, width: int) -> Array:
+    """Minimum over `width` samples from each one on (van Herk's blocks: two running minima, whatever the width)."""
+    count = values.shape[-1]
+    if width >= count:
+        return _always(values, None)
+    blocks = -(-(count + width - 1) // width)
+    padded = np.full((*values.shape[:-1], blocks * width), np.inf)
+    padded[..., :count] = values
+    by_block = padded.reshape(*values.shape[:-1], blocks, width)
+    onward = np.minimum.accumulate(by_block, axis=-1).reshape(padded.shape)
+    backward = np.minimum.accumulate(by_block[..., ::-1], axis=-1)[..., ::-1].reshape(padded.shape)
+    return np.minimum(backward[..., :count], onward[..., width - 1 : width - 1 + count])
+
+
+def _until(left: Array, right: Array, window: Window) -> Array:
+    """Until by `left U[a,b] right = always[0,a) left and (eventually[0,b-a] right and left U right) from i + a on`."""
+    unbounded = _until_unbounded(left, right)
+    if window is None:
+        return unbounded
+    begin, end = window
+    target = np.minimum(unbounded, _eventually(right, (0, end - begin)))
+    result = np.full_like(target, -np.inf)
+    result[..., : max(target.shape[-1] - begin, 0)] = target[..., begin:]
+    return result if begin == 0 else np.minimum(result, _always(left, (0, begin - 1)))
+
+
+def _until_unbounded(left: Array, right: Array) -> Array:
+    """r[i] = max(right[i], min(left[i], r[i+1])), composed over spans of 1, 2, 4, ... samples: log2(samples) steps."""
+    through, reached = left.copy(), right.copy()
+    span = 1
+    while span < reached.shape[-1]:
+        reached[..., :-span] = np.maximum(
+            reached[..., :-span], np.minimum(through[..., :-span], reached[..., span:])
+        )
+        through[..., :-span] = np.minimum(through[..., :-span], through[..., span:])
+        span *= 2
+    return reached

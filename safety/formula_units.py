@@ -1,0 +1,164 @@
+"""Does a formula make sense over a signal table: do its names exist, do shapes and units fit together?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..envs.errors import BadInput, UnknownName
+from .formula_tree import (
+    Arithmetic,
+    Call,
+    Comparison,
+    Expression,
+    Formula,
+    Name,
+    Number,
+    is_temporal,
+    text,
+    walk,
+)
+from .units import ONE, Unit, parse_unit
+
+
+class Described(Protocol):
+    """What a signal table says about one signal."""
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Unit and shape of an expression. A bare number has no unit yet (None): it takes the one that its place needs."""
+
+    unit: Unit | None
+    shape: tuple[int, ...] = ()
+
+
+def check_formula(formula: Formula, table: Mapping[str, Described]) -> str:
+    """The one unit of a formula, as text.
+
+    Raises:
+        UnknownName: a signal that the table lacks, with the closest ones.
+        BadInput: units that differ (both are named, with the column), or shapes that do not fit.
+    """
+    first: tuple[Comparison, Unit] | None = None
+    for comparison in _comparisons(formula):
+        if comparison.operator in ("==", "!="):
+            raise BadInput(
+                f"column {comparison.column}: '{comparison.operator}' has no margin: use <= or >=, or move it to `when`"
+            )
+        unit = _comparison(comparison, table)
+        if first is None:
+            first = comparison, unit
+        elif unit != first[1]:
+            raise BadInput(
+                f"column {comparison.column}: {text(comparison)} is in {unit} but {text(first[0])} (column "
+                f"{first[0].column}) in {first[1]}; a formula has one unit: move one to `when` or make two constraints"
+            )
+    assert first is not None, "the parser lets no formula through without a comparison"
+    return str(first[1])
+
+
+def check_guard(guard: Formula, table: Mapping[str, Described]) -> None:
+    """The same for a guard: any units side by side, nothing temporal. Raises as `check_formula`."""
+    for node in walk(guard):
+        if is_temporal(node) and not any(is_temporal(part) for part in list(walk(node))[1:]):
+            raise BadInput(
+                f"column {node.column}: `when` looks at the present sample only: no always, eventually or until"
+            )
+    for comparison in _comparisons(guard):
+        _comparison(comparison, table)
+
+
+def _comparisons(formula: Formula) -> list[Comparison]:
+    return [node for node in walk(formula) if isinstance(node, Comparison)]
+
+
+def _comparison(comparison: Comparison, table: Mapping[str, Described]) -> Unit:
+    left, right = kind(comparison.left, table), kind(comparison.right, table)
+    for side, each in ((comparison.left, left), (comparison.right, right)):
+        if each.shape:
+            raise BadInput(
+                f"column {comparison.column}: {text(side)} has shape {each.shape}; compare one number: index it "
+                "([0]), or take norm(), min() or max()"
+            )
+    if left.unit is None and right.unit is None:
+        raise BadInput(f"column {comparison.column}: no signal in {text(comparison)}: nothing is compared")
+    return _same(comparison, left, right).unit or ONE
+
+
+def kind(node: Expression, table: Mapping[str, Described]) -> Kind:
+    """Unit and shape of an expression. Raises as `check_formula`."""
+    match node:
+        case Number(unit=unit):
+            return Kind(None if unit is None else parse_unit(unit))
+        case Name():
+            return _signal(node, table)
+        case Call():
+            return _call(node, [kind(each, table) for each in node.arguments])
+    left, right = kind(node.left, table), kind(node.right, table)
+    if node.operator in "+-":
+        return _same(node, left, right)
+    shape = _shape(node, left.shape, right.shape)
+    if left.unit is None and right.unit is None:
+        return Kind(None, shape)
+    above, below = left.unit or ONE, right.unit or ONE
+    return Kind(above * below if node.operator == "*" else above / below, shape)
+
+
+def _signal(node: Name, table: Mapping[str, Described]) -> Kind:
+    if node.name not in table:
+        raise UnknownName("signal", node.name, table)
+    signal = table[node.name]
+    for axis, index in enumerate(node.index):
+        if axis >= len(signal.shape):
+            raise BadInput(
+                f"column {node.column}: {text(node)} has too many indices: '{node.name}' has shape {signal.shape}"
+            )
+        if index >= signal.shape[axis]:
+            raise BadInput(
+                f"column {node.column}: {text(node)} is out of range: '{node.name}' has shape {signal.shape}, "
+                f"counted from 0 to {signal.shape[axis] - 1}"
+            )
+    return Kind(parse_unit(signal.unit), tuple(signal.shape[len(node.index) :]))
+
+
+def _call(node: Call, arguments: list[Kind]) -> Kind:
+    first = arguments[0]
+    if node.function in ("neg", "abs"):
+        return first
+    if node.function == "norm" or len(arguments) == 1:
+        if len(first.shape) != 1:
+            raise BadInput(
+                f"column {node.column}: {node.function}() of one argument takes a vector, but {text(node.arguments[0])} "
+                f"has shape {first.shape}"
+            )
+        return Kind(first.unit)
+    for each in arguments[1:]:
+        first = _same(node, first, each)
+    return first
+
+
+def _same(node: Comparison | Arithmetic | Call, left: Kind, right: Kind) -> Kind:
+    """The common kind of two sides that are added or compared; a number without unit takes the other's."""
+    if left.unit is not None and right.unit is not None and left.unit != right.unit:
+        sides = (
+            [node.left, node.right] if not isinstance(node, Call) else [node.arguments[0], node.arguments[-1]]
+        )
+        raise BadInput(
+            f"column {node.column}: {text(sides[0])} is in {left.unit} but {text(sides[1])} in {right.unit}: they "
+            "cannot be added or compared"
+        )
+    return Kind(left.unit if left.unit is not None else right.unit, _shape(node, left.shape, right.shape))
+
+
+def _shape(node: Expression | Comparison, left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    if left and right and left != right:
+        raise BadInput(f"column {node.column}: shapes {left} and {right} do not fit together")
+    return left or right

@@ -1,0 +1,198 @@
+"""The monitor: every constraint at every physics substep of many worlds, while they run.
+
+Parts of the form `always (present sample)` are a running minimum, a few array operations per block for all worlds. Parts
+that look ahead are recorded and evaluated by `finish`. Either way `finish` gives, bit for bit, what `formula_parts.margin`
+computes from the whole trace, however the trace was cut into blocks and whatever worlds ran beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .constraints import Bound, Constraint, absent_signals, bind_one
+from .formula_eval import Array, Program, as_truth, gated
+from .formula_parts import Part, counted, worst_of
+from .formula_tree import Formula
+from .formula_units import Described
+from .recorder import Recorder
+
+LOOKS_AHEAD = "it looks ahead: it is decided after the episode"
+
+
+class Block(Protocol):
+    """A block of signals: `block["tcp.vel"]` is `(worlds, substeps, 3)`."""
+
+    def __getitem__(self, name: str, /) -> Array: ...
+
+
+class Monitor:
+    """Streaming margins of `constraints` over `worlds` worlds.
+
+    Args:
+        constraints: one column each, in this order (`ids`, `units`).
+        table: the signals' units and shapes.
+        worlds: number of worlds, N.
+        dt: seconds between samples; a block of K substeps advances K * dt.
+        causal: for a robot that runs: constraints whose signals are absent from the table, and those that look ahead, get
+            no column and are listed in `not_monitored` with the reason. Otherwise an absent signal is an error.
+
+    Raises:
+        UnknownName, BadInput: as `constraints.bind`.
+    """
+
+    def __init__(
+        self,
+        constraints: Sequence[Constraint],
+        table: Mapping[str, Described],
+        worlds: int,
+        dt: float,
+        *,
+        causal: bool = False,
+    ) -> None:
+        bound, self.not_monitored = _monitored(constraints, table, causal)
+        self.constraints: tuple[Constraint, ...] = tuple(each.constraint for each in bound)
+        self.ids = tuple(each.id for each in self.constraints)
+        self.units = tuple(each.unit for each in bound)
+        self.dt = dt
+        self._program = Program({name: len(table[name].shape) for name in table}, dt)
+        rows = [(part, each.guard) for each in bound for part in each.parts]
+        self._starts = np.cumsum([0, *[len(each.parts) for each in bound]])[:-1]
+        self._immediate = np.flatnonzero([part.immediate for part, _ in rows])
+        self._deferred = np.flatnonzero([not part.immediate for part, _ in rows])
+        self._rules = [_rule(part, guard, self._program, dt) for part, guard in rows if part.immediate]
+        self._recorder = Recorder([row for row in rows if not row[0].immediate], self._program, worlds, dt)
+        self._samples = np.zeros(worlds, dtype=np.int64)
+        self._low = np.full((len(rows), worlds), np.inf)
+        self._at = np.full((len(rows), worlds), -1.0)
+        self._now = np.full((len(rows), worlds), np.inf)
+        self._low[self._deferred] = self._now[self._deferred] = -np.inf
+        self._scratch = np.empty((0, len(self._rules), worlds))
+
+    @property
+    def now(self) -> Array:
+        """Margins of the last block, `(worlds, constraints)`; +inf where a guard was off, -inf for what looks ahead."""
+        return np.ascontiguousarray(self._reduced(self._now).T)
+
+    @property
+    def worst(self) -> Array:
+        """Smallest margins since the restart, `(worlds, constraints)`; what looks ahead is -inf until `finish`."""
+        return np.ascontiguousarray(self._reduced(self._low).T)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The constraints that look ahead: only `finish` knows their margin, until then its lower bound is -inf."""
+        late = set(self._deferred.tolist())
+        ends = [*self._starts[1:], len(self._low)]
+        return tuple(
+            name
+            for name, start, end in zip(self.ids, self._starts, ends, strict=True)
+            if late.intersection(range(start, end))
+        )
+
+    def update(self, signals: Block, active: NDArray[np.bool_] | None = None) -> None:
+        """Take in one block of K samples, `signals[name]` being `(worlds, K, *shape)`.
+
+        Worlds that are not `active` `(worlds,)` keep their margins and their time.
+        """
+        values = self._program.run(signals.__getitem__)
+        alive = np.ones(len(self._samples), dtype=bool) if active is None else active
+        substeps = self._recorder.record(values, alive, self._samples)
+        if self._rules:
+            substeps = self._minimum(values, alive)
+        self._samples[alive] += substeps
+
+    def finish(self, ids: ArrayLike) -> tuple[Array, Array]:
+        """Margins and the times (s) of the worst samples of these worlds, `(len(ids), constraints)` each.
+
+        A margin of +inf says that the constraint never applied (its time is NaN), -inf that a NaN was met.
+        """
+        worlds = np.asarray(ids, dtype=np.int64)
+        if len(self._deferred):
+            low, at = self._recorder.evaluate(worlds, self._samples[worlds])
+            self._low[np.ix_(self._deferred, worlds)] = low
+            self._at[np.ix_(self._deferred, worlds)] = at
+        if not self.ids:
+            return np.empty((len(worlds), 0)), np.empty((len(worlds), 0))
+        margins, at_s = worst_of(self._low[:, worlds], self._at[:, worlds], self._starts, self.dt)
+        return np.ascontiguousarray(margins.T), np.ascontiguousarray(at_s.T)
+
+    def restart(self, ids: ArrayLike) -> None:
+        """Forget what was seen of these worlds: their next sample is at time 0."""
+        worlds = np.asarray(ids, dtype=np.int64)
+        self._samples[worlds] = 0
+        self._at[:, worlds] = -1.0
+        for state in (self._low, self._now):
+            state[np.ix_(self._immediate, worlds)] = np.inf
+            state[np.ix_(self._deferred, worlds)] = -np.inf
+
+    def _minimum(self, values: Sequence[Array], alive: NDArray[np.bool_]) -> int:
+        """Fold a block into the running minima; returns its number of samples."""
+        block = self._filled(values)
+        low = block.min(axis=0)
+        missing = np.isnan(low)
+        if missing.any():
+            block[np.isnan(block)] = low[missing] = -np.inf
+        self._now[self._immediate] = low
+        rule, world = np.nonzero((low < self._low[self._immediate]) & alive)
+        if len(rule):
+            first = (block[:, rule, world] == low[rule, world]).argmax(axis=0)
+            row = self._immediate[rule]
+            self._low[row, world] = low[rule, world]
+            self._at[row, world] = self._samples[world] + first
+        return len(block)
+
+    def _filled(self, values: Sequence[Array]) -> Array:
+        """The robustness of this block, `(K, rules, worlds)`: +inf where a guard or an interval leaves a sample out."""
+        substeps = values[self._rules[0].formula].shape[1]
+        if len(self._scratch) != substeps:
+            self._scratch = np.empty((substeps, *self._scratch.shape[1:]))
+        for column, rule in enumerate(self._rules):
+            value = values[rule.formula]
+            self._scratch[:, column] = (value if rule.guard is None else gated(value, values[rule.guard])).T
+            if rule.begin or rule.end is not None:
+                time = self._samples + np.arange(substeps)[:, None]
+                outside = (time < rule.begin) | (time > (np.inf if rule.end is None else rule.end))
+                self._scratch[:, column][outside] = np.inf
+        return self._scratch
+
+    def _reduced(self, rows: Array) -> Array:
+        return np.minimum.reduceat(rows, self._starts, axis=0) + 0.0 if self.ids else rows
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A part whose samples count one by one: where its values are in the program, and which samples count."""
+
+    formula: int
+    guard: int | None
+    begin: int
+    end: int | None
+
+
+def _rule(part: Part, guard: Formula | None, program: Program, dt: float) -> Rule:
+    truth = None if guard is None else program.add(as_truth(guard))
+    return Rule(program.add(part.inner), truth, *counted(part, guard is not None, dt))
+
+
+def _monitored(
+    constraints: Sequence[Constraint], table: Mapping[str, Described], causal: bool
+) -> tuple[list[Bound], tuple[tuple[str, str], ...]]:
+    """Those that get a column, and (id, reason) of the others."""
+    bound: list[Bound] = []
+    others: list[tuple[str, str]] = []
+    for constraint in constraints:
+        absent = absent_signals(constraint, table) if causal else ()
+        if absent:
+            others.append((constraint.id, f"no such signal: {', '.join(absent)}"))
+            continue
+        each = bind_one(constraint, table)
+        if causal and not all(part.immediate for part in each.parts):
+            others.append((constraint.id, LOOKS_AHEAD))
+        else:
+            bound.append(each)
+    return bound, tuple(others)
