@@ -7,9 +7,9 @@ One door to four rooms: the tree (`formula_tree`), its text (`formula_parse`), i
 from .formula_eval import Program, as_truth, gated, holds, robustness
 from .formula_parse import parse
 from .formula_tree import Formula, names, text
-from .formula_units import check_formula, check_guard
+from .formula_units import check_formula, check_formula_form, check_guard, check_guard_form
 
 __all__ = [
-    "Formula", "Program", "as_truth", "check_formula", "check_guard", "gated", "holds", "names", "parse",
-    "robustness", "text",
+    "Formula", "Program", "as_truth", "check_formula", "check_formula_form", "check_guard", "check_guard_form", "gated",
+    "holds", "names", "parse", "robustness", "text",
 ]  # fmt: skip

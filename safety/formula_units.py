@@ -15,7 +15,8 @@ from .formula_tree import (
     Formula,
     Name,
     Number,
-    is_temporal,
+    Temporal,
+    Until,
     text,
     walk,
 )
@@ -47,12 +48,9 @@ def check_formula(formula: Formula, table: Mapping[str, Described]) -> str:
         UnknownName: a signal that the table lacks, with the closest ones.
         BadInput: units that differ (both are named, with the column), or shapes that do not fit.
     """
+    check_formula_form(formula)
     first: tuple[Comparison, Unit] | None = None
     for comparison in _comparisons(formula):
-        if comparison.operator in ("==", "!="):
-            raise BadInput(
-                f"column {comparison.column}: '{comparison.operator}' has no margin: use <= or >=, or move it to `when`"
-            )
         unit = _comparison(comparison, table)
         if first is None:
             first = comparison, unit
@@ -66,14 +64,28 @@ def check_formula(formula: Formula, table: Mapping[str, Described]) -> str:
 
 
 def check_guard(guard: Formula, table: Mapping[str, Described]) -> None:
-    """The same for a guard: any units side by side, nothing temporal. Raises as `check_formula`."""
+    """The same for a guard: units may differ from comparison to comparison. Raises as `check_formula`."""
+    check_guard_form(guard)
+    for comparison in _comparisons(guard):
+        _comparison(comparison, table)
+
+
+def check_formula_form(formula: Formula) -> None:
+    """Raise BadInput for what can be seen without a signal table: an equation has no margin."""
+    for comparison in _comparisons(formula):
+        if comparison.operator in ("==", "!="):
+            raise BadInput(
+                f"column {comparison.column}: '{comparison.operator}' has no margin: use <= or >=, or move it to `when`"
+            )
+
+
+def check_guard_form(guard: Formula) -> None:
+    """Raise BadInput when a guard looks at other samples than the present one."""
     for node in walk(guard):
-        if is_temporal(node) and not any(is_temporal(part) for part in list(walk(node))[1:]):
+        if isinstance(node, Temporal | Until):
             raise BadInput(
                 f"column {node.column}: `when` looks at the present sample only: no always, eventually or until"
             )
-    for comparison in _comparisons(guard):
-        _comparison(comparison, table)
 
 
 def _comparisons(formula: Formula) -> list[Comparison]:
