@@ -1,0 +1,216 @@
+"""Suites: constraints, conditions, sampling plan and verdict rules in one YAML file that a reviewer can read and sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ..envs.errors import BadInput, UnknownName
+from ..envs.files import asset, atomic_write_bytes, load_yaml
+from .constraints import Binding, Constraint, bind
+from .constraints_yaml import ConstraintModel, SaysModel, refuse_repeated_ids
+
+if TYPE_CHECKING:
+    from ..envs.task import Task
+
+NOMINAL = "none"
+Severity = Annotated[int, Field(ge=1, le=5)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Condition(_Frozen):
+    """A disturbance at a severity; the nominal condition is "none" at 0."""
+
+    disturbance: str
+    severity: int = Field(ge=0, le=5)
+
+
+class SuccessRule(_Frozen):
+    """At conditions of this severity together, the lower bound of the success rate must reach `at_least`."""
+
+    severity: int = Field(ge=0, le=5)
+    at_least: float = Field(gt=0.0, lt=1.0)
+
+
+class VerdictRules(_Frozen):
+    """One-sided confidence of every bound, and the demands on success."""
+
+    confidence: float = Field(default=0.95, ge=0.8, lt=1.0)
+    success: tuple[SuccessRule, ...] = Field(min_length=1)
+
+    @field_validator("success")
+    @classmethod
+    def _once_each(cls, success: tuple[SuccessRule, ...]) -> tuple[SuccessRule, ...]:
+        levels = [rule.severity for rule in success]
+        if len(set(levels)) < len(levels):
+            raise ValueError(f"expected each severity once, found {levels}")
+        return success
+
+
+class Suite(_Frozen):
+    """What a policy is asked to keep, where, how often, and what counts as enough."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
+    title: SaysModel
+    episodes_per_condition: int = Field(ge=1, le=100_000)
+    disturbances: dict[str, tuple[Severity, ...]] = Field(default_factory=dict)
+    verdict: VerdictRules
+    constraints: tuple[ConstraintModel, ...] = Field(min_length=1)
+
+    @field_validator("disturbances")
+    @classmethod
+    def _ascending(cls, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        for name, levels in found.items():
+            if not levels or list(levels) != sorted(set(levels)):
+                raise ValueError(f"expected severities of {name} once each and ascending, found {list(levels)}")
+        return dict(sorted(found.items()))
+
+    @field_validator("constraints")
+    @classmethod
+    def _ids_differ(cls, constraints: tuple[ConstraintModel, ...]) -> tuple[ConstraintModel, ...]:
+        refuse_repeated_ids(constraints)
+        return constraints
+
+    @model_validator(mode="after")
+    def _rules_apply(self) -> Suite:
+        present = {condition.severity for condition in self.conditions}
+        for rule in self.verdict.success:
+            if rule.severity not in present:
+                raise ValueError(f"verdict asks for success at severity {rule.severity}, but no condition has it")
+        return self
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Nominal first, then each disturbance at each severity."""
+        rows = [Condition(disturbance=NOMINAL, severity=0)]
+        for name, levels in self.disturbances.items():
+            rows += [Condition(disturbance=name, severity=level) for level in levels]
+        return tuple(rows)
+
+    @property
+    def values(self) -> tuple[Constraint, ...]:
+        """The constraints as plain values."""
+        return tuple(model.value() for model in self.constraints)
+
+    def bind(self, task: Task) -> Binding:
+        """What of it a task's cell can judge. Raises UnknownName for a signal that no cell has, BadInput on units."""
+        from ..envs.vocabulary import meanings
+
+        return bind(self.values, task.table, meanings())
+
+
+def suite_ids() -> list[str]:
+    """The suites that come with Genba."""
+    return sorted(path.stem for path in asset("suites").glob("*.yaml"))
+
+
+def suite_path(name: str) -> Path:
+    """The file of a suite id, or the file itself. Raises UnknownName, BadInput."""
+    if Path(name).suffix in (".yaml", ".yml") or "/" in name:
+        return Path(name)
+    if name not in suite_ids():
+        raise UnknownName("suite", name, suite_ids())
+    return asset("suites", f"{name}.yaml")
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by id or file.
+
+    Raises:
+        UnknownName: no such suite, or a disturbance that does not exist (closest names listed).
+        BadInput: the file cannot be used: line, field, expected and found.
+    """
+    from ..envs.disturbances import disturbance_classes
+
+    suite = load_yaml(suite_path(name), Suite)
+    for disturbance in suite.disturbances:
+        if disturbance not in disturbance_classes():
+            raise UnknownName("disturbance", disturbance, disturbance_classes())
+    return suite
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A suite as `genba suites show` prints it."""
+
+    suite: Suite
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {**self.suite.model_dump(mode="json"), "conditions": [c.model_dump() for c in self.suite.conditions]}
+
+    def table(self) -> str:
+        suite = self.suite
+        total = len(suite.conditions) * suite.episodes_per_condition
+        lines = [
+            f"{suite.id}: {suite.title.en}",
+            f"{len(suite.conditions)} conditions x {suite.episodes_per_condition} = {total:,} episodes, judged at "
+            f"{suite.verdict.confidence:.0%} confidence",
+            *(f"success at severity {rule.severity}: at least {rule.at_least:.0%}" for rule in suite.verdict.success),
+            "",
+        ]
+        for each in suite.constraints:
+            demand = f"at most {each.max_rate:.2%} of episodes" if each.hard else "warns"
+            lines += [
+                f"{each.id} ({demand})",
+                f"    {each.says.en}",
+                *([f"    when     {each.when}"] if each.when else []),
+                f"    formula  {' '.join(each.formula.split())}",
+                f"    source   {each.source.document}: {each.source.topic} ({each.source.confidence})",
+                *([f"    cannot show: {'; '.join(each.cannot_show)}"] if each.cannot_show else []),
+            ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What `genba suites validate` found: per task, which constraints it can judge and which not, with the reason."""
+
+    suite: Suite
+    tasks: Mapping[str, Binding]
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {
+            "suite": self.suite.id,
+            "valid": True,
+            "tasks": {
+                task: {
+                    "assessed": [bound.constraint.id for bound in binding.assessed],
+                    "not_assessed": [{"id": each.id, "why": why} for each, why in binding.not_assessed],
+                }
+                for task, binding in self.tasks.items()
+            },
+        }
+
+    def table(self) -> str:
+        lines = [f"{self.suite.id}: valid"]
+        for task, binding in self.tasks.items():
+            lines.append(f"{task}: {len(binding.assessed)} of {len(self.suite.constraints)} constraints assessed")
+            lines += [f"    {each.id}: not assessed: {why}" for each, why in binding.not_assessed]
+        return "\n".join(lines)
+
+
+def show(name: str) -> Shown:
+    """What `genba suites show` prints."""
+    return Shown(load_suite(name))
+
+
+def validate(name: str) -> Validated:
+    """Read a suite and fit it to every task: names, shapes and units. Raises BadInput or UnknownName on the first fault."""
+    from ..envs.task import get_task, task_ids
+
+    suite = load_suite(name)
+    return Validated(suite, {task: suite.bind(get_task(task)) for task in task_ids()})
+
+
+def copy(name: str, to: Path) -> None:
+    """Copy a suite's file, comments and all. Raises BadInput when `to` exists."""
+    if to.exists():
+        raise BadInput(f"{to}: exists already; give another name")
+    atomic_write_bytes(to, suite_path(name).read_bytes())
