@@ -124,13 +124,12 @@ class CartesianTwist:
         return np.ascontiguousarray((posture + (jacobian * solution[:, None]).sum(axis=0)).T)
 
     def _limited(self, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Joint velocities within the velocity and acceleration limits, scaled as a whole to keep the direction."""
+        """Joint velocities within their limits: scaled as a whole to keep the direction, then each joint by its room to the end."""
+        scale = 1.0 / np.maximum((np.abs(wanted) / (0.95 * self.robot.qd_max)).max(axis=1), 1.0)
+        scaled = wanted * scale[:, None]
         low, high = self.robot.velocity_limits(self.q)
-        room = np.where(wanted > 0, 0.95 * high, 0.95 * low)
-        share = np.where(wanted != 0, room / np.where(wanted != 0, wanted, 1.0), np.inf).min(axis=1)
-        scale = np.clip(share, 0.0, 1.0)
-        target = wanted * scale[:, None]
+        target = np.clip(scaled, 0.95 * low, 0.95 * high)
         change = target - self.qd
         fastest = (np.abs(change) / (self.robot.qdd_max * self.dt)).max(axis=1)
         part = 1.0 / np.maximum(fastest, 1.0)
-        return self.qd + part[:, None] * change, (scale < 1.0) | (part < 1.0)
+        return self.qd + part[:, None] * change, (target != wanted).any(axis=1) | (part < 1.0)

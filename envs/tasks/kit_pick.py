@@ -41,6 +41,7 @@ WORKSPACE = (np.array([0.20, -0.52, 0.004]), np.array([0.78, 0.52, 0.70]))
 KEEPOUT = (np.array([0.39, -0.03, 0.0]), np.array([0.53, 0.07, 0.12]))
 WORKER_REST = np.array([1.02, 0.0, 0.20])
 CARRY_Z = 0.19
+TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 1.0, 80.0  # m/s, N: what this cell allows
 
 
 def _inertia(shape: NDArray[np.int64], mass: Array) -> Array:
@@ -127,7 +128,9 @@ class KitPick(Task):
             *separation.derived(described),
         ]
         held = [described("part.shape", "1", (3,), "held", 50.0), described("part.size", "m", (3,), "held", 50.0)]
-        return derived, held, []
+        constants = [(TCP_SPEED_LIMIT, described("tcp.speed.limit", "m/s", (), "constant")),
+                     (GRIP_FORCE_LIMIT, described("grip.force.limit", "N", (), "constant"))]
+        return derived, held, constants
 
     def place(self, streams: Streams) -> Start:
         n = len(streams)
@@ -173,13 +176,13 @@ class KitPick(Task):
     def _reach(self, streams: Streams) -> dict[str, Array]:
         """When and where the worker reaches in: start, way in, stay, way out (s), and the point (m)."""
         return {
-            "reach.start": streams.between("reach.start", 0.3, 2.2),
+            "reach.start": streams.between("reach.start", 0.5, 2.0),
             "reach.in": streams.between("reach.in", 0.7, 1.0),
-            "reach.stay": streams.between("reach.stay", 0.3, 0.9),
+            "reach.stay": streams.between("reach.stay", 0.4, 0.9),
             "reach.out": streams.between("reach.out", 0.6, 0.9),
-            "reach.x": streams.between("reach.x", 0.48, 0.62),
-            "reach.y": streams.between("reach.y", -0.26, 0.28),
-            "reach.z": streams.between("reach.z", 0.14, 0.22),
+            "reach.x": streams.between("reach.x", 0.45, 0.54),
+            "reach.y": streams.between("reach.y", -0.08, 0.10),
+            "reach.z": streams.between("reach.z", 0.14, 0.20),
         }
 
     def drive(self, times: Array, memory: Mapping[str, Array]) -> Mapping[int, Array]:
@@ -248,8 +251,10 @@ class KitPick(Task):
     def in_path(self, s: Lookup) -> NDArray[np.bool_]:
         gripped = (s["grip.force"] > 1.0)[:, None]
         goal = np.where(gripped, s["target.pos"], s["part.pos"])
-        gap = segment_distance(s["worker.hand.pos"], s["tcp.pos"], goal)
-        return np.asarray((gap < 0.12) & (s["tcp.speed"] > 0.05) & (norm_xy(goal - s["tcp.pos"]) > 0.05))
+        flat = np.array([1.0, 1.0, 0.0])  # in plan view: the tool and the arm above it sweep the height
+        gap = segment_distance(s["worker.hand.pos"] * flat, s["tcp.pos"] * flat, goal * flat)
+        travelling = (s["tcp.speed"] > 0.05) & (norm_xy(goal - s["tcp.pos"]) > 0.05)
+        return np.asarray((gap < 0.10) & travelling & (s["worker.hand.pos"][:, 0] < 0.75))
 
     cautious = True
 
@@ -294,7 +299,7 @@ class KitPick(Task):
         return np.clip(np.column_stack([velocity / self.speed, rate / self.turn, grip]), -1.0, 1.0)
 
 
-def _capped(velocity: Array, speed: float) -> Array:
+def _capped(velocity: Array, speed: float | Array) -> Array:
     """Velocities `(n, 3)` shortened to at most `speed` m/s, direction kept."""
     return np.asarray(velocity * np.minimum(1.0, speed / np.maximum(norm(velocity), 1e-9))[:, None])
 
@@ -304,11 +309,15 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     hand, distance = o["hand_from_tcp"], o["worker_distance"]
     direction = hand / np.maximum(norm(hand), 1e-6)[:, None]
     approach = np.maximum(dot(o["hand_velocity"], -direction), 0.0)
-    free = distance - 0.10 * approach
+    free = distance - 0.12 * approach
     towards = np.maximum(dot(velocity, direction), 0.0)
-    allowed = 1.2 * np.clip(free - 0.17, 0.0, 1.0)
+    allowed = 1.2 * np.clip(free - 0.16, 0.0, 1.0)
     slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
-    slowed = slowed * ramp(free, 0.10, 0.24)[:, None]
-    yielding = 0.5 * (1.0 - ramp(free, 0.10, 0.17))
-    slowed[:, 0] -= yielding
-    return slowed
+    slowed = _capped(slowed, 0.12 + 0.48 * ramp(free, 0.07, 0.20))
+    # back off only above tote and tray: lower down, standing still is the safer way to wait
+    back = 0.5 * (1.0 - ramp(free, 0.11, 0.17)) * ramp(o["tcp"][:, 2], 0.12, 0.16)
+    away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
+    slowed[:, :2] += back[:, None] * away
+    inside = np.stack([ramp(o["tcp"][:, 0], 0.32, 0.38), ramp(0.75 - o["tcp"][:, 0], 0.0, 0.06)])
+    slowed[:, 0] = np.where(slowed[:, 0] < 0, slowed[:, 0] * inside[0], slowed[:, 0] * inside[1])
+    return _capped(slowed, 0.62)
