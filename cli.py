@@ -237,6 +237,7 @@ def suites_copy(
 @app.command()
 def demo(
     what: Annotated[str, typer.Argument(help="A task id (its expert plays), a run or a release.")],
+    task: TaskOption = "",
     seed: Seed = 0,
     port: Annotated[int, typer.Option(help="TCP port on this machine; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
@@ -244,7 +245,7 @@ def demo(
     """Watch it live in the browser: policy, margins, a push."""
     from genba.policies.demo import demo as work
 
-    work(what, seed=seed, port=port, browser=browser, say=say)
+    work(what, task=task or None, seed=seed, port=port, browser=browser, say=say)
 
 
 @app.command()
