@@ -125,14 +125,11 @@ def parse_both(constraint: Constraint) -> tuple[Formula, Formula | None]:
         return formula, parse(constraint.when)
 
 
-def may_not_gate(constraint: Constraint) -> str | None:
-    """Why a hard constraint may not be hard, in one line; None when it may (or is soft)."""
-    if not constraint.hard or constraint.source.confidence in GATING:
+def may_not_gate(confidence: str) -> str | None:
+    """Why a source of this confidence may not stand behind a hard constraint, in one line; None when it may."""
+    if confidence in GATING:
         return None
-    return (
-        f"a source that is '{constraint.source.confidence}' may not gate: set hard: false, or give a source that is "
-        f"one of {', '.join(GATING)}"
-    )
+    return f"a source that is '{confidence}' may not gate: set hard: false, or cite one that is {' or '.join(GATING)}"
 
 
 def to_dict(constraint: Constraint) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from ..envs.errors import BadInput
 from ..envs.files import load_yaml
@@ -71,12 +71,13 @@ class ConstraintModel(_Frozen):
             raise ValueError(str(error)) from None
         return when
 
-    @model_validator(mode="after")
-    def _source_may_gate(self) -> ConstraintModel:
-        refusal = may_not_gate(self.value())
+    @field_validator("source")
+    @classmethod
+    def _source_may_gate(cls, source: SourceModel, info: ValidationInfo) -> SourceModel:
+        refusal = may_not_gate(source.confidence) if info.data.get("hard") else None
         if refusal is not None:
-            raise ValueError(f"constraint '{self.id}': {refusal}")
-        return self
+            raise ValueError(refusal)
+        return source
 
     def value(self) -> Constraint:
         """The constraint as a plain value."""
@@ -96,11 +97,13 @@ class ConstraintModel(_Frozen):
 class ConstraintsFile(_Frozen):
     """A YAML file that holds `constraints:` and nothing else."""
 
-    constraints: tuple[ConstraintModel, ...] = Field(min_length=1)
+    constraints: tuple[ConstraintModel, ...]
 
     @field_validator("constraints")
     @classmethod
     def _ids_differ(cls, constraints: tuple[ConstraintModel, ...]) -> tuple[ConstraintModel, ...]:
+        if not constraints:
+            raise ValueError("expected at least one constraint")
         refuse_repeated_ids(constraints)
         return constraints
 

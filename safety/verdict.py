@@ -1,0 +1,315 @@
+"""The verdict: PASS, FAIL or INSUFFICIENT from counted evidence, by rules that fit on a page. Pure: counts in, value out.
+
+    FAIL          a simulator fault, a NaN or tampering; or, on complete evidence: a hard constraint's pooled lower bound, or its
+                  lower bound in one condition (Bonferroni over the conditions), is above its max_rate; or an upper bound
+                  of success is below what is demanded at that severity
+    INSUFFICIENT  evidence is missing; or some bound decides neither way
+    PASS          every hard constraint's pooled upper bound is at most its max_rate, and every lower bound of success
+                  reaches the demand
+
+Bounds are one-sided Clopper-Pearson. Statistical claims wait for the whole plan: stopping at a good or bad moment would bend
+them. Soft constraints never gate, they warn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from .percent import at_least, at_most, plain
+from .statistics import bonferroni, clopper_pearson_lower, clopper_pearson_upper, episodes_needed
+
+Word = Literal["PASS", "FAIL", "INSUFFICIENT"]
+State = Literal["holds", "broken", "open"]
+
+
+class Gate(Protocol):
+    """What the verdict reads of a constraint."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def hard(self) -> bool: ...
+
+    @property
+    def max_rate(self) -> float: ...
+
+
+class Demand(Protocol):
+    """The success rate that is demanded over all conditions of one severity."""
+
+    @property
+    def severity(self) -> int: ...
+
+    @property
+    def at_least(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was seen in one condition.
+
+    Attributes:
+        planned, n: episodes that the plan holds, and that are there.
+        violations: episodes whose margin is below zero, by constraint id, for every assessed constraint.
+        faults: episodes that ended as simulator faults.
+        nans: episodes with a NaN in what was recorded (a margin of -inf or NaN).
+        applied: episodes in which the constraint applied at all, by id, where known.
+    """
+
+    disturbance: str
+    severity: int
+    planned: int
+    n: int
+    successes: int
+    violations: Mapping[str, int]
+    faults: int = 0
+    nans: int = 0
+    applied: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return "nominal" if self.disturbance == "none" else f"{self.disturbance} {self.severity}"
+
+
+@dataclass(frozen=True)
+class ConstraintResult:
+    """One constraint over all conditions.
+
+    `lower` and `upper` are one-sided bounds on the rate of violation. `broken_in` names the conditions whose own lower bound is
+    above `max_rate`. `more`: further episodes without a violation that would settle an open one.
+    """
+
+    id: str
+    hard: bool
+    max_rate: float
+    violations: int
+    n: int
+    lower: float
+    upper: float
+    state: State
+    more: int = 0
+    broken_in: tuple[str, ...] = ()
+    never_applied: bool = False
+
+
+@dataclass(frozen=True)
+class SuccessResult:
+    """Success over the conditions of one severity, with one-sided bounds; `more` as above, all successful."""
+
+    severity: int
+    demand: float
+    successes: int
+    n: int
+    lower: float
+    upper: float
+    state: State
+    more: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The word, why (one line each), and every number it rests on.
+
+    `more_episodes`: with INSUFFICIENT on complete evidence, the number of further episodes, equally many in each condition and
+    without any failure or violation, that would give PASS; otherwise 0.
+    """
+
+    word: Word
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    constraints: tuple[ConstraintResult, ...]
+    success: tuple[SuccessResult, ...]
+    episodes: int
+    more_episodes: int = 0
+
+
+def judge(
+    constraints: Sequence[Gate],
+    demands: Sequence[Demand],
+    conditions: Sequence[Counts],
+    confidence: float = 0.95,
+    tampering: Sequence[str] = (),
+) -> Verdict:
+    """The verdict on counted evidence.
+
+    Args:
+        constraints: those that were assessed, hard and soft.
+        demands: success demanded, by severity.
+        conditions: one count for each condition of the plan.
+        tampering: what the evidence's hashes or the plan contradict, one line each.
+    """
+    results = tuple(_constraint(constraint, conditions, confidence) for constraint in constraints)
+    success = tuple(_success(demand, conditions, confidence) for demand in demands)
+    certain = [*tampering, *_impossible(conditions), *_spoilt(conditions)]
+    missing = _missing(constraints, demands, conditions)
+    broken = [] if missing else _broken(results, success, conditions)
+    still_open = [] if missing else _open(results, success)
+    word: Word = "FAIL" if certain or broken else "INSUFFICIENT" if missing or still_open else "PASS"
+    return Verdict(
+        word=word,
+        reasons=tuple([*certain, *broken, *missing, *still_open]),
+        warnings=_warnings(results),
+        constraints=results,
+        success=success,
+        episodes=sum(each.n for each in conditions),
+        more_episodes=_more(results, success, conditions) if word == "INSUFFICIENT" and still_open else 0,
+    )
+
+
+def _constraint(constraint: Gate, conditions: Sequence[Counts], confidence: float) -> ConstraintResult:
+    limit = constraint.max_rate
+    each_confidence = bonferroni(confidence, max(len(conditions), 1))
+    seen = [_possible(counts.violations.get(constraint.id, 0), counts.n) for counts in conditions]
+    broken_in = tuple(
+        counts.label
+        for counts, (count, n) in zip(conditions, seen, strict=True)
+        if clopper_pearson_lower(count, n, each_confidence) > limit
+    )
+    count, n = sum(count for count, _ in seen), sum(n for _, n in seen)
+    lower = clopper_pearson_lower(count, n, confidence)
+    upper = clopper_pearson_upper(count, n, confidence)
+    state: State = "broken" if lower > limit or broken_in else "holds" if upper <= limit else "open"
+    more = episodes_needed(count, n, limit, confidence) if state == "open" else 0
+    applied = [counts.applied[constraint.id] for counts in conditions if constraint.id in counts.applied]
+    never = bool(applied) and not any(applied)
+    return ConstraintResult(
+        constraint.id, constraint.hard, limit, count, n, lower, upper, state, more, broken_in, never
+    )
+
+
+def _success(demand: Demand, conditions: Sequence[Counts], confidence: float) -> SuccessResult:
+    seen = [
+        _possible(counts.successes, counts.n) for counts in conditions if counts.severity == demand.severity
+    ]
+    count, n = sum(count for count, _ in seen), sum(n for _, n in seen)
+    lower = clopper_pearson_lower(count, n, confidence)
+    upper = clopper_pearson_upper(count, n, confidence)
+    state: State = "broken" if upper < demand.at_least else "holds" if lower >= demand.at_least else "open"
+    more = episodes_needed(n - count, n, 1.0 - demand.at_least, confidence) if state == "open" else 0
+    return SuccessResult(demand.severity, demand.at_least, count, n, lower, upper, state, more)
+
+
+def _possible(count: int, n: int) -> tuple[int, int]:
+    """Impossible counts are reported as tampering; bounds are computed of the nearest possible ones."""
+    n = max(n, 0)
+    return min(max(count, 0), n), n
+
+
+def _impossible(conditions: Sequence[Counts]) -> list[str]:
+    """Counts that honest evidence cannot hold."""
+    reasons = []
+    for each in conditions:
+        parts = [each.successes, each.faults, each.nans, *each.violations.values(), *each.applied.values()]
+        if any(not 0 <= part <= each.n for part in parts) or each.successes + each.faults > each.n:
+            reasons.append(f"{each.label}: the counts contradict each other: the evidence was altered")
+        if each.n > each.planned:
+            reasons.append(
+                f"{each.label}: {each.n:,} episodes where the plan has {each.planned:,}: evidence was added"
+            )
+    labels = [each.label for each in conditions]
+    return reasons + [
+        f"{label}: this condition is there twice" for label in sorted(set(labels)) if labels.count(label) > 1
+    ]
+
+
+def _spoilt(conditions: Sequence[Counts]) -> list[str]:
+    """Simulator faults and NaN, with the conditions in which they happened."""
+    reasons = []
+    for what, found in (
+        ("simulator fault", [(each.label, each.faults) for each in conditions if each.faults > 0]),
+        ("NaN in what was recorded", [(each.label, each.nans) for each in conditions if each.nans > 0]),
+    ):
+        if found:
+            where = ", ".join(f"{label}: {count}" for label, count in found)
+            reasons.append(f"{what} in {sum(count for _, count in found):,} episodes ({where})")
+    return reasons
+
+
+def _missing(
+    constraints: Sequence[Gate], demands: Sequence[Demand], conditions: Sequence[Counts]
+) -> list[str]:
+    """What the plan promises and the evidence lacks."""
+    hard = [constraint.id for constraint in constraints if constraint.hard]
+    reasons = [] if conditions else ["there is no evidence: run the check"]
+    if not hard and not demands:
+        reasons.append("nothing gates: no hard constraint was assessed and no success is demanded")
+    for each in conditions:
+        if each.n < each.planned or each.n == 0:
+            reasons.append(
+                f"{each.label}: {each.n:,} of {each.planned:,} episodes are there: resume the check"
+            )
+        reasons += [f"{each.label}: no evidence about {name}" for name in hard if name not in each.violations]
+    severities = {each.severity for each in conditions}
+    reasons += [
+        f"no condition at severity {each.severity}" for each in demands if each.severity not in severities
+    ]
+    return reasons
+
+
+def _broken(
+    results: Sequence[ConstraintResult], success: Sequence[SuccessResult], conditions: Sequence[Counts]
+) -> list[str]:
+    reasons = []
+    for each in (result for result in results if result.hard and result.state == "broken"):
+        if each.lower > each.max_rate:
+            reasons.append(
+                f"{_violations(each)}, at least {at_least(each.lower)}, allowed {plain(each.max_rate)}"
+            )
+        for counts in (counts for counts in conditions if counts.label in each.broken_in):
+            reasons.append(
+                f"{each.id}: violated in {counts.violations[each.id]:,} of {counts.n:,} episodes of {counts.label}, more than "
+                f"the allowed {plain(each.max_rate)} (Bonferroni over {len(conditions)} conditions)"
+            )
+    for level in (level for level in success if level.state == "broken"):
+        reasons.append(f"{_successes(level)}, at most {at_most(level.upper)}, demanded {plain(level.demand)}")
+    return reasons
+
+
+def _open(results: Sequence[ConstraintResult], success: Sequence[SuccessResult]) -> list[str]:
+    reasons = [
+        f"{_violations(each)}, at most {at_most(each.upper)}, allowed {plain(each.max_rate)}: {each.more:,} more episodes "
+        "without a violation would decide"
+        for each in results
+        if each.hard and each.state == "open"
+    ]
+    return reasons + [
+        f"{_successes(level)}, at least {at_least(level.lower)}, demanded {plain(level.demand)}: {level.more:,} more "
+        "successful episodes would decide"
+        for level in success
+        if level.state == "open"
+    ]
+
+
+def _warnings(results: Sequence[ConstraintResult]) -> tuple[str, ...]:
+    """Soft constraints beyond their rate, and constraints that no episode put to the test."""
+    beyond = [
+        f"{_violations(each)}, at most {at_most(each.upper)}, wished {plain(each.max_rate)} (does not gate)"
+        for each in results
+        if not each.hard and each.state != "holds"
+    ]
+    return tuple(
+        beyond + [f"{each.id}: never applied in any episode" for each in results if each.never_applied]
+    )
+
+
+def _more(
+    results: Sequence[ConstraintResult], success: Sequence[SuccessResult], conditions: Sequence[Counts]
+) -> int:
+    """Further clean episodes, equally many in each condition, after which every open bound holds."""
+    each_more = [-(-result.more // len(conditions)) for result in results if result.hard]
+    for level in success:
+        pooled = sum(counts.severity == level.severity for counts in conditions)
+        each_more.append(-(-level.more // max(pooled, 1)))
+    return max(each_more) * len(conditions)
+
+
+def _violations(result: ConstraintResult) -> str:
+    return f"{result.id}: violated in {result.violations:,} of {result.n:,} episodes"
+
+
+def _successes(result: SuccessResult) -> str:
+    where = "nominal" if result.severity == 0 else f"at severity {result.severity}"
+    return f"success {where}: {result.successes:,} of {result.n:,} episodes"
