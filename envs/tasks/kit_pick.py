@@ -37,6 +37,7 @@ TOTE, TOTE_FLOOR = np.array([0.46, -0.26]), 0.004
 TRAY, TRAY_TOP, TRAY_HALF = np.array([0.46, 0.27]), 0.008, np.array([0.136, 0.106])
 SLOTS = TRAY + np.array([[-0.066, -0.0515], [-0.066, 0.0515], [0.066, -0.0515], [0.066, 0.0515]])
 START_Q = np.array([0.0, 0.0, 0.0, -2.2, 0.0, 2.2, 0.785])
+GRIP_ANGLE = -np.pi / 2  # the fingers' axis at START_Q
 WORKSPACE = (np.array([0.20, -0.52, 0.004]), np.array([0.78, 0.52, 0.70]))
 KEEPOUT = (np.array([0.39, -0.03, 0.0]), np.array([0.53, 0.07, 0.12]))
 WORKER_REST = np.array([1.02, 0.0, 0.20])
@@ -72,8 +73,14 @@ def _grip_yaw(s: Lookup) -> Array:
     return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(yaw_of(s["part.quat"]) - _grip_angle(s), np.pi))
 
 
-def _place_yaw(s: Lookup) -> Array:
+def _yaw_error(s: Lookup) -> Array:
     return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(np.pi / 2 - yaw_of(s["part.quat"]), np.pi))
+
+
+def _place_yaw(s: Lookup) -> Array:
+    """The turn that sets the part straight and brings the wrist back to its middle (the part looks the same after half a turn)."""
+    error, hand = _yaw_error(s), wrap(_grip_angle(s) - GRIP_ANGLE)
+    return np.where(s["part.shape"][..., 1] > 0.5, 0.0, error - np.pi * np.rint((hand + error) / np.pi))
 
 
 def _part_from_tcp(s: Lookup) -> Array:
@@ -228,7 +235,7 @@ class KitPick(Task):
 
     def success(self, s: Lookup) -> NDArray[np.bool_]:
         off = _goal_from_part(s)
-        placed = (norm_xy(off) < 0.010) & (np.abs(off[:, 2]) < 0.004) & (np.abs(_place_yaw(s)) < 0.12)
+        placed = (norm_xy(off) < 0.010) & (np.abs(off[:, 2]) < 0.004) & (np.abs(_yaw_error(s)) < 0.12)
         still = (s["part.speed"] < 0.02) & (up_of(s["part.quat"]) > 0.98)
         return np.asarray(placed & still & (s["grip.force.max"] <= 0.0))
 
