@@ -1,0 +1,59 @@
+"""The student: a small MLP with its input normalisation inside, linear output, clipped to [-1, 1] where it acts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+HIDDEN = (256, 256)
+
+
+class Student(nn.Module):
+    """Observation `(n, d)` in SI units -> action `(n, A)`, not clipped.
+
+    Args:
+        observations: number of columns d.
+        actions: number of components A.
+        hidden: widths of the hidden layers.
+    """
+
+    def __init__(self, observations: int, actions: int, hidden: tuple[int, ...] = HIDDEN) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(observations))
+        self.register_buffer("scale", torch.ones(observations))
+        widths = (observations, *hidden)
+        layers: list[nn.Module] = []
+        for i in range(len(hidden)):
+            layers += [nn.Linear(widths[i], widths[i + 1]), nn.ELU()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(widths[-1], actions)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        mean, scale = self.get_buffer("mean"), self.get_buffer("scale")
+        action: Tensor = self.head(self.body((observation - mean) * scale))
+        return action
+
+    def normalise_by(self, observation: Tensor) -> None:
+        """Fix the input normalisation from data `(n, d)`; columns that hardly vary keep a scale of at most 1e3."""
+        self.get_buffer("mean").copy_(observation.mean(0))
+        self.get_buffer("scale").copy_(1.0 / observation.std(0).clamp_min(1e-3))
+
+    @torch.no_grad()
+    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`(n, d)` -> `(n, A)` in [-1, 1]."""
+        out: NDArray[np.float32] = self(torch.from_numpy(observation)).clamp(-1.0, 1.0).numpy()
+        return out
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """One hash over all tensors, by name."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
