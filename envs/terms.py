@@ -59,3 +59,10 @@ def segment_distance(point: Array, start: Array, end: Array) -> Array:
     along, off = end - start, point - start
     share = np.clip(dot(off, along) / np.maximum(dot(along, along), 1e-12), 0.0, 1.0)
     return norm(off - share[..., None] * along)
+
+
+def box_margin(points: Array, low: Array, high: Array) -> Array:
+    """Signed distance in m of points `(..., 3)` to a box: positive outside, negative inside."""
+    outside = np.maximum(np.maximum(low - points, points - high), 0.0)
+    inside = np.minimum(points - low, high - points).min(axis=-1)
+    return np.where(inside > 0, -inside, norm(outside))

@@ -1,0 +1,107 @@
+"""The SCARA's controller: x, y, z, yaw and vacuum in [-1, 1] become joint targets, clamped to the data sheet here, once.
+
+The arm keeps one elbow: J2 stays on its positive side, away from the stretched and the folded singularity, so that the planar
+inverse is a 2x2 damped least squares solved in closed form.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .control import ramp_targets
+from .engine import Engine, Ids
+from .robots import Robot
+from .signals import Array, Lookup
+
+ELBOW = (np.deg2rad(12.0), np.deg2rad(145.0))
+LEAD = np.array([0.05, 0.05, 0.008, 0.25])  # rad rad m rad
+MARGIN = np.array([0.03, 0.03, 0.002, 0.03])
+
+
+class ScaraTwist:
+    """Tool velocity in the base frame, upright by construction.
+
+    Action: vx, vy (times `speed` m/s), vz (times `lift` m/s), yaw rate (times `turn` rad/s), vacuum (on above zero).
+    The horizontal velocity command changes by at most the robot's `a_max`; joints obey velocity, acceleration and range, slowing
+    early enough to stop at its end. The command leads the measured joints by at most `LEAD`, so that a blocked arm does not wind up.
+    """
+
+    damping = 1e-5
+
+    def __init__(self, engine: Engine, robot: Robot, speed: float, lift: float, turn: float) -> None:
+        model = engine.model
+        self.robot, self.speed, self.lift, self.turn = robot, speed, lift, turn
+        self.actuators = [model.actuator(name).id for name in robot.actuators]
+        self.vacuum = model.actuator(robot.gripper.actuator).id
+        gain = model.actuator_gainprm[self.actuators, 0]
+        self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain
+        self.lengths = np.asarray(robot.limit("arm.lengths").value, float)
+        self.dt = engine.substeps * model.opt.timestep
+        self.low, self.high = robot.q_min + MARGIN, robot.q_max - MARGIN
+        self.low[1], self.high[1] = ELBOW[0] + MARGIN[1], ELBOW[1] - MARGIN[1]
+        self.q, self.qd = np.zeros((engine.worlds, 4)), np.zeros((engine.worlds, 4))
+        self.velocity = np.zeros((engine.worlds, 2))
+
+    def restart(self, ids: Ids, q: Array) -> None:
+        self.q[ids], self.qd[ids], self.velocity[ids] = q, 0.0, 0.0
+
+    def targets(self, action: Array, now: Lookup, out: Array) -> NDArray[np.bool_]:
+        """Write actuator targets `(N, K, nu)`; returns where a limit clamped the command, `(N,)`."""
+        measured = now["arm.q"]
+        jacobian = self._jacobian(measured)
+        slowed = self._planar_velocity(action)
+        wanted = np.stack([*self._inverse(jacobian, slowed), self.lift * action[:, 2], self.turn * action[:, 3]], axis=1)
+        velocity, clamped = self._limited(wanted)
+        step = np.clip(self.q + velocity * self.dt, measured - LEAD, measured + LEAD)
+        held = np.clip(step, self.low, self.high)
+        start = self.q + self.feed_forward * self.qd
+        clamped |= (held != step).any(axis=1)
+        self.qd = np.where(held != step, 0.0, velocity)
+        self.q = held
+        a, b, c, d = jacobian
+        self.velocity = np.stack([a * self.qd[:, 0] + b * self.qd[:, 1], c * self.qd[:, 0] + d * self.qd[:, 1]], axis=1)
+        out[:, :, self.actuators] = ramp_targets(start, self.q + self.feed_forward * self.qd, out.shape[1])
+        out[:, :, self.vacuum] = (action[:, 4] > 0.0)[:, None]
+        return clamped
+
+    def _planar_velocity(self, action: Array) -> Array:
+        """`(N, 2)` m/s: towards the commanded velocity by at most `a_max` in this tick."""
+        change = self.speed * action[:, :2] - self.velocity
+        size = np.sqrt(change[:, 0] * change[:, 0] + change[:, 1] * change[:, 1])
+        share = np.minimum(1.0, self.robot.a_max * self.dt / np.maximum(size, 1e-9))
+        return np.asarray(self.velocity + share[:, None] * change)
+
+    def _jacobian(self, q: Array) -> tuple[Array, Array, Array, Array]:
+        """The planar Jacobian's entries (x by q1, x by q2, y by q1, y by q2), each `(N,)`."""
+        first, both = np.ascontiguousarray(q[:, 0]), q[:, 0] + q[:, 1]
+        upper, fore = self.lengths
+        bx, by = -fore * np.sin(both), fore * np.cos(both)
+        return bx - upper * np.sin(first), bx, by + upper * np.cos(first), by
+
+    def _inverse(self, jacobian: tuple[Array, Array, Array, Array], v: Array) -> tuple[Array, Array]:
+        """Joint velocities J^T (J J^T + damping I)^-1 v, by the explicit inverse of the 2x2 matrix."""
+        a, b, c, d = jacobian
+        xx, yy, xy = a * a + b * b + self.damping, c * c + d * d + self.damping, a * c + b * d
+        det = xx * yy - xy * xy
+        x = (yy * v[:, 0] - xy * v[:, 1]) / det
+        y = (xx * v[:, 1] - xy * v[:, 0]) / det
+        return a * x + c * y, b * x + d * y
+
+    def _limited(self, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Joint velocities `(N, 4)` within their limits; the planar pair is scaled as one; yaw makes up for both.
+
+        `wanted` holds q1, q2, z and the yaw rate of the tool.
+        """
+        top, most = 0.95 * self.robot.qd_max, self.robot.qdd_max * self.dt
+        scale = 1.0 / np.maximum((np.abs(wanted[:, :2]) / top[:2]).max(axis=1), 1.0)
+        planar = wanted[:, :2] * scale[:, None]
+        part = 1.0 / np.maximum((np.abs(planar - self.qd[:, :2]) / most[:2]).max(axis=1), 1.0)
+        planar = self.qd[:, :2] + part[:, None] * (planar - self.qd[:, :2])
+        asked = np.stack([planar[:, 0], planar[:, 1], wanted[:, 2], wanted[:, 3] - planar[:, 0] - planar[:, 1]], axis=1)
+        slow = self.robot.qdd_max
+        room_up = np.sqrt(slow * np.maximum(self.high - self.q, 0.0))  # v^2 / (2 a), with half of a to spare
+        room_down = np.sqrt(slow * np.maximum(self.q - self.low, 0.0))
+        ended = np.clip(asked, -np.minimum(top, room_down), np.minimum(top, room_up))
+        given = np.clip(ended, self.qd - most, self.qd + most)
+        return given, (scale < 1.0) | (part < 1.0) | (given != asked).any(axis=1)
