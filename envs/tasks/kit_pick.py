@@ -42,7 +42,7 @@ WORKSPACE = (np.array([0.20, -0.52, 0.004]), np.array([0.78, 0.52, 0.70]))
 KEEPOUT = (np.array([0.39, -0.03, 0.0]), np.array([0.53, 0.07, 0.12]))
 WORKER_REST = np.array([1.02, 0.0, 0.20])
 CARRY_Z = 0.19
-TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 1.0, 80.0  # m/s, N: what this cell allows
+TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 1.0, 100.0  # m/s, N: what this cell allows
 
 
 def _inertia(shape: NDArray[np.int64], mass: Array) -> Array:

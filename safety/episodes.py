@@ -1,0 +1,146 @@
+"""The judged closed loop: worlds take episodes from a queue, a policy acts, the monitor watches every physics substep.
+
+A world that finishes gets the next episode at once, so that all worlds stay busy. A row depends on its episode only: not on
+the number of worlds, their order or the threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.task import Task
+from ..envs.worlds import Worlds
+from .constraints import Constraint
+from .monitor import Monitor
+from .plan import Episode
+from .policy import Policy
+
+TAIL_S = 1.0
+NOMINAL = "none"
+Row = dict[str, Any]
+Watch = Callable[["Loop"], None]
+
+
+class Loop:
+    """N worlds, a policy and a monitor.
+
+    Args:
+        policy: what acts.
+        task: the job.
+        constraints: those that the task's signals allow to judge.
+        disturbances: names of all that the episodes may ask for.
+        worlds: number of worlds; changes the time it takes, never a row.
+        threads: engine threads, 0 for all processors; changes the time it takes, never a row.
+        metrics: reward terms whose sums become `metric.<name>`.
+
+    `monitor_s` is the time spent in the monitor.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        task: Task,
+        constraints: Iterable[Constraint],
+        disturbances: Iterable[str],
+        worlds: int,
+        threads: int = 0,
+        metrics: Iterable[str] = (),
+    ) -> None:
+        self.policy, self.task, self.n = policy, task, worlds
+        names = sorted(set(disturbances) - {NOMINAL})
+        self.worlds = Worlds(task, worlds, threads, tail_s=TAIL_S, disturbances=names, trace=True)
+        self.disturbances = names
+        self.monitor = Monitor(tuple(constraints), task.table, self.worlds.rows, 1.0 / task.physics_hz)
+        self.playing: list[Episode | None] = [None] * self.worlds.rows
+        self.active = np.zeros(self.worlds.rows, bool)
+        self.monitor_s = 0.0
+        self._metrics = {name: np.zeros(self.worlds.rows) for name in metrics}
+
+    def play(self, episodes: Iterable[Episode], watch: Watch | None = None) -> Iterator[Row]:
+        """Rows as episodes end (not in their order). `watch` is called after every control tick."""
+        queue = iter(episodes)
+        self._start(np.arange(self.n), queue)
+        while self.active.any():
+            self._tick()
+            if watch is not None:
+                watch(self)
+            ended = np.flatnonzero(self.active & self.worlds.done)
+            if len(ended):
+                yield from self._finish(ended)
+                self._start(ended, queue)
+
+    def _start(self, free: NDArray[np.int64], queue: Iterator[Episode]) -> None:
+        """Put the next episodes into free worlds; worlds for which none is left stand still."""
+        batch = list(islice(queue, len(free)))
+        self.active[free] = False
+        if not batch:
+            return
+        ids = free[: len(batch)]
+        severities = {
+            name: np.array([each.severity if each.disturbance == name else 0 for each in batch], np.int64)
+            for name in self.disturbances
+        }
+        self.worlds.reset(ids, np.array([each.seed for each in batch], np.int64), severities)
+        self.active[ids] = True
+        for world, episode in zip(ids, batch, strict=True):
+            self.playing[world] = episode
+        for total in self._metrics.values():
+            total[ids] = 0.0
+        self.monitor.restart(ids)
+
+    def _tick(self) -> None:
+        worlds = self.worlds
+        worlds.step(self._act(worlds.observation()))
+        began = time.perf_counter()
+        self.monitor.update(worlds.signals, self.active)
+        self.monitor_s += time.perf_counter() - began
+        for name, total in self._metrics.items():
+            total += worlds.rewards[name]
+
+    def _act(self, observation: NDArray[np.float32]) -> NDArray[np.floating]:
+        """Actions of all worlds; the policy is asked for those that play only."""
+        worlds = self.worlds
+        if self.active.all():
+            return self.policy.act(observation, worlds.seeds, worlds.steps)
+        ids = np.flatnonzero(self.active)
+        asked = ids if len(ids) > 1 else np.repeat(ids, 2)
+        given = self.policy.act(observation[asked], worlds.seeds[asked], worlds.steps[asked])
+        action = np.zeros((len(observation), given.shape[1]), given.dtype)
+        action[ids] = given[: len(ids)]
+        return action
+
+    def _finish(self, ended: NDArray[np.int64]) -> list[Row]:
+        began = time.perf_counter()
+        margins, times = self.monitor.finish(ended)
+        self.monitor_s += time.perf_counter() - began
+        return [self._row(int(world), margins[i], times[i]) for i, world in enumerate(ended)]
+
+    def _row(self, world: int, margins: NDArray[np.float64], times: NDArray[np.float64]) -> Row:
+        worlds, episode = self.worlds, self.playing[world]
+        assert episode is not None
+        ids = self.monitor.ids
+        return {
+            "episode": episode.index,
+            "condition": episode.condition,
+            "disturbance": episode.disturbance,
+            "severity": episode.severity,
+            "seed": episode.seed,
+            "success": bool(worlds.success[world]),
+            "reason": self.task.reasons[int(worlds.reason[world])],
+            "steps": int(worlds.steps[world]),
+            "time_s": float(worlds.time_s[world]),
+            "cycle_s": float(worlds.cycle_s[world]),
+            "return": float(worlds.returns[world]),
+            "limits_active": float(worlds.limits_active[world]),
+            "in_path": bool(worlds.in_path[world]),
+            "trace_sha256": worlds.trace_sha256(world),
+            **{f"margin.{name}": float(value) for name, value in zip(ids, margins, strict=True)},
+            **{f"at.{name}": float(value) for name, value in zip(ids, times, strict=True)},
+            **{f"metric.{name}": float(total[world]) for name, total in self._metrics.items()},
+        }

@@ -1,0 +1,65 @@
+"""Where checks lie: `runs/<task>/<run>/checks/<nn>/`, one numbered folder for each attempt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..envs.errors import BadInput
+
+PLAN, CONCLUSION = "plan.json", "check.json"
+
+
+def new_check(run: Path) -> tuple[Path, int]:
+    """Make the folder of the next attempt; returns it and its number."""
+    (run / "checks").mkdir(parents=True, exist_ok=True)
+    attempt = max(attempts(run), default=0)
+    while True:
+        attempt += 1
+        folder = run / "checks" / f"{attempt:02d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder, attempt
+
+
+def attempts(run: Path) -> list[int]:
+    """The numbers of the attempts that were begun, ascending."""
+    checks = run / "checks"
+    names = [path.name for path in checks.iterdir() if path.is_dir()] if checks.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def unfinished_check(run: Path) -> Path:
+    """The latest attempt that has a plan but no conclusion. Raises BadInput when there is none."""
+    for attempt in reversed(attempts(run)):
+        folder = run / "checks" / f"{attempt:02d}"
+        if (folder / PLAN).is_file() and not (folder / CONCLUSION).is_file():
+            return folder
+    raise BadInput(f"{run}: no unfinished check to go on with; start one without --resume")
+
+
+def find_check(where: str | Path) -> Path:
+    """The check that a path means: a check itself, the latest one of a run, or the evidence of a release.
+
+    Raises BadInput and says what is there instead.
+    """
+    folder = Path(where)
+    if (folder / PLAN).is_file():
+        return folder
+    if (folder / "evidence" / PLAN).is_file():
+        return folder / "evidence"
+    found = [folder / "checks" / f"{attempt:02d}" for attempt in attempts(folder)]
+    planned = [check for check in found if (check / PLAN).is_file()]
+    if planned:
+        return planned[-1]
+    if not folder.exists():
+        raise BadInput(f"{folder}: no such folder; runs lie in runs/<task>/")
+    if folder.is_dir() and (found or folder.parent.name == "checks"):
+        raise BadInput(f"{folder}: its check was cut short before its plan was written; run genba check again")
+    raise BadInput(f"{folder}: holds no check; make one with: genba check {folder}")
+
+
+def attempt_of(check: Path) -> int:
+    """The number of an attempt; 0 for evidence that lies elsewhere."""
+    return int(check.name) if check.name.isdecimal() else 0
