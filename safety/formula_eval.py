@@ -180,15 +180,18 @@ def _value(
 
 
 def _lead(formula: Formula, arrays: Mapping[str, Array]) -> int:
-    """The number of leading axes: what is left when indices and the axis that norm, min or max takes are gone."""
-    reduced = {
+    """The number of leading axes: what signals that are compared as numbers keep when their indices are gone."""
+    reduced = [
         name
         for call in walk(formula)
         if isinstance(call, Call) and len(call.arguments) == 1 and call.function not in ("neg", "abs")
-        for name in names(call)
+        for name in walk(call)
+    ]
+    axes = {
+        node: arrays[node.name].ndim - len(node.index) for node in walk(formula) if isinstance(node, Name)
     }
-    used = [node for node in walk(formula) if isinstance(node, Name)]
-    return max(1, min(arrays[node.name].ndim - len(node.index) - (node.name in reduced) for node in used))
+    compared = [count for node, count in axes.items() if node not in reduced]
+    return min(compared) if compared else max(axes.values()) - 1
 
 
 def samples(interval: tuple[float, float] | None, dt: float) -> Window:

@@ -1,0 +1,475 @@
+"""Formulas: rtamt is the oracle of robustness, a boolean evaluator that of guards and of the sign."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genba.envs.errors import BadInput, UnknownName
+from genba.envs.signals import Signal
+from genba.safety.formula import check_formula, check_guard, holds, names, parse, robustness, text
+from genba.safety.formula_parts import margin, split
+from genba.safety.formula_tree import (
+    Arithmetic,
+    Call,
+    Comparison,
+    Junction,
+    Name,
+    Not,
+    Number,
+    Temporal,
+    Until,
+    is_temporal,
+)
+from genba.safety.units import parse_unit
+
+with warnings.catch_warnings():  # its parser runtime imports what Python has deprecated
+    warnings.simplefilter("ignore")
+    import rtamt
+
+TABLE = {
+    "tcp.speed": Signal("tcp.speed", "m/s"),
+    "tcp.vel": Signal("tcp.vel", "m/s", (3,)),
+    "tcp.pos": Signal("tcp.pos", "m", (3,)),
+    "worker.distance": Signal("worker.distance", "m"),
+    "separation.required": Signal("separation.required", "m"),
+    "grip.force": Signal("grip.force", "N"),
+    "arm.q": Signal("arm.q", "rad", (7,)),
+    "arm.torque": Signal("arm.torque", "N*m", (7,)),
+    "arm.share": Signal("arm.share", "1", (7,)),
+    "part.shape": Signal("part.shape", "1"),
+    "part.axis": Signal("part.axis", "1", (3, 2)),
+}
+
+# ---- random formulas
+
+numbers = st.integers(-4, 4).map(lambda n: Number(n / 2) if n >= 0 else Call("neg", (Number(-n / 2),)))
+leaves = st.sampled_from([Name("x"), Name("y")])
+expressions = st.recursive(
+    leaves | numbers,
+    lambda inner: (
+        st.builds(Arithmetic, st.sampled_from("+-*"), inner, inner)
+        | st.builds(lambda a: Call("abs", (a,)), inner)
+        | st.builds(lambda a: Call("neg", (a,)), inner)
+    ),
+    max_leaves=4,
+)
+comparisons = st.builds(Comparison, st.sampled_from(["<=", ">=", "<", ">"]), expressions | leaves, leaves)
+intervals = st.none() | st.tuples(st.integers(0, 4), st.integers(0, 6)).map(
+    lambda t: (float(t[0]), float(t[0] + t[1]))
+)
+formulas = st.recursive(
+    comparisons,
+    lambda inner: (
+        st.builds(Not, inner)
+        | st.builds(Junction, st.sampled_from(["and", "or", "implies"]), inner, inner)
+        | st.builds(Temporal, st.sampled_from(["always", "eventually"]), inner, intervals)
+        | st.builds(Until, inner, inner, intervals)
+    ),
+    max_leaves=6,
+)
+guards = st.recursive(
+    st.builds(Comparison, st.sampled_from(["<=", ">=", "<", ">", "==", "!="]), expressions, leaves),
+    lambda inner: (
+        st.builds(Not, inner) | st.builds(Junction, st.sampled_from(["and", "or", "implies"]), inner, inner)
+    ),
+    max_leaves=5,
+)
+values = st.integers(-6, 6).map(lambda n: n / 2)
+
+
+def traces(worlds, shortest=1):
+    length = st.shared(st.integers(shortest, 14), key="length")
+    one = length.flatmap(
+        lambda n: st.lists(st.lists(values, min_size=n, max_size=n), min_size=worlds, max_size=worlds)
+    )
+    return st.fixed_dictionaries({"x": one, "y": one}).map(
+        lambda trace: {name: np.array(rows, dtype=float) for name, rows in trace.items()}
+    )
+
+
+def in_rtamt(formula, trace):
+    """rtamt's robustness of one world, one sample a second."""
+    specification = rtamt.StlDiscreteTimeSpecification()
+    for name in ("x", "y"):
+        specification.declare_var(name, "float")
+    specification.spec = as_rtamt(formula)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        specification.parse()
+        data = {"time": list(range(len(trace["x"]))), **{name: list(row) for name, row in trace.items()}}
+        return np.array([value for _, value in specification.evaluate(data)])
+
+
+def as_rtamt(node):
+    match node:
+        case Number(value=value):
+            return f"{value:.6f}"
+        case Name(name=name):
+            return name
+        case Call(function=function, arguments=(only,)):
+            return f"abs({as_rtamt(only)})" if function == "abs" else f"(0.0 - {as_rtamt(only)})"
+        case Not(operand=operand):
+            return f"(not({as_rtamt(operand)}))"
+        case Temporal(operator=operator, operand=operand, interval=interval):
+            return f"({operator}{between(interval)}({as_rtamt(operand)}))"
+        case Until(left=left, right=right, interval=interval):
+            return f"(({as_rtamt(left)}) until{between(interval)} ({as_rtamt(right)}))"
+    return f"(({as_rtamt(node.left)}) {node.operator} ({as_rtamt(node.right)}))"
+
+
+def between(interval):
+    return "" if interval is None else f"[{interval[0]:.0f}:{interval[1]:.0f}]"
+
+
+@settings(max_examples=300, deadline=None)
+@given(formula=formulas, trace=traces(1, shortest=2))  # rtamt measures its period between samples
+def test_robustness_equals_rtamt(formula, trace):
+    one = {name: rows[0] for name, rows in trace.items()}
+    expected = in_rtamt(formula, one)
+    np.testing.assert_array_equal(robustness(formula, trace, dt=1.0)[0], expected)
+    np.testing.assert_array_equal(robustness(formula, one, dt=1.0), expected)
+
+
+@settings(max_examples=150, deadline=None)
+@given(formula=formulas, trace=traces(3))
+def test_robustness_has_the_sign_of_a_boolean_evaluation(formula, trace):
+    found = robustness(formula, trace, dt=1.0)
+    for world in range(3):
+        for sample in range(found.shape[1]):
+            value = found[world, sample]
+            if value != 0.0:  # zero says nothing: < and <= share it
+                assert (value > 0) == is_true(formula, trace, world, sample)
+
+
+@settings(max_examples=150, deadline=None)
+@given(guard=guards, trace=traces(2))
+def test_a_guard_is_boolean_logic(guard, trace):
+    found = holds(guard, trace)
+    expected = [
+        [is_true(guard, trace, world, sample) for sample in range(found.shape[1])] for world in range(2)
+    ]
+    np.testing.assert_array_equal(found > 0, expected)
+    assert set(np.unique(found)) <= {-1.0, 1.0}
+
+
+def is_true(node, trace, world, sample):
+    """Plain recursion over booleans, one sample at a time: slow and obviously right."""
+
+    def number(expression):
+        match expression:
+            case Number(value=value):
+                return value
+            case Name(name=name):
+                return trace[name][world, sample]
+            case Call(function=function, arguments=(only,)):
+                return abs(number(only)) if function == "abs" else -number(only)
+        left, right = number(expression.left), number(expression.right)
+        return {"+": left + right, "-": left - right, "*": left * right}[expression.operator]
+
+    def at(formula, when):
+        return is_true(formula, trace, world, when)
+
+    def window(interval):
+        length = trace["x"].shape[1]
+        begin, end = (0, length) if interval is None else map(int, interval)
+        return range(sample + begin, min(sample + end + 1, length))
+
+    match node:
+        case Comparison(operator=operator):
+            left, right = number(node.left), number(node.right)
+            return {
+                "<=": left <= right, ">=": left >= right, "<": left < right, ">": left > right,
+                "==": left == right, "!=": left != right,
+            }[operator]  # fmt: skip
+        case Not(operand=operand):
+            return not at(operand, sample)
+        case Junction(operator=operator):
+            left, right = at(node.left, sample), at(node.right, sample)
+            return {"and": left and right, "or": left or right, "implies": not left or right}[operator]
+        case Temporal(operator="always", operand=operand, interval=interval):
+            return all(at(operand, when) for when in window(interval))
+        case Temporal(operand=operand, interval=interval):
+            return any(at(operand, when) for when in window(interval))
+    return any(
+        at(node.right, when) and all(at(node.left, before) for before in range(sample, when))
+        for when in window(node.interval)
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(formula=formulas)
+def test_text_of_a_formula_parses_to_the_same_formula(formula):
+    assert parse(text(formula)) == formula
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet="xy19. ()[]<>=+-*/,alwysndorimpeutv&", max_size=40) | st.text(max_size=20))
+def test_no_text_makes_the_parser_crash(anything):
+    try:
+        parse(anything)
+    except BadInput as error:
+        assert "\n" not in str(error)
+
+
+# ---- reading
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("not x < 1 and y < 1", "(not (x < 1)) and (y < 1)"),
+        ("x < 1 or y < 1 and z < 1", "(x < 1) or ((y < 1) and (z < 1))"),
+        ("x < 1 implies y < 1 implies z < 1", "(x < 1) implies ((y < 1) implies (z < 1))"),
+        ("always x < 1 and y < 1", "(always (x < 1)) and (y < 1)"),
+        ("x < 1 until y < 1 and z < 1", "((x < 1) until (y < 1)) and (z < 1)"),
+        ("1 + 2 * x - y / 2 < -3", "((1 + (2 * x)) - (y / 2)) < (-3)"),
+        ("0 <= x <= 1", "(0 <= x) and (x <= 1)"),
+        ("eventually [0, 0.5 s] x > 2", "eventually [0, 0.5] (x > 2)"),
+        ("x - -y < 1", "(x - (-y)) < 1"),
+    ],
+)
+def test_binding_strength(written, meant):
+    assert parse(written) == parse(meant)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("alway (x <= 1)", "column 1: expected one of the functions abs, min, max, norm or an operator, found 'alway'. "
+                           "Did you mean always?"),
+        ("alwyas x <= 1", "column 8: expected an operator or the end, found 'x'. Did you mean always?"),
+        ("x <=", "column 5: expected a signal, a number or '(', found the end"),
+        ("x & y", "column 3: '&' cannot stand in a formula. Did you mean 'and'?"),
+        ("(x <= 1", "column 8: expected ')', found the end"),
+        ("x + 1", "column 1: expected a comparison such as (x + 1.0) <= 1, found (x + 1.0)"),
+        ("(x < 1) + 2 < 3", "column 2: expected a signal or a number, found (x < 1.0)"),
+        ("always [3, 1] x < 1", "column 8: the interval [3, 1] ends before it begins"),
+        ("always [-1, 1] x < 1", "column 9: expected a time in seconds, at least 0, found '-'"),
+        ("always [0, 1 m] x < 1", "column 12: expected a time in seconds, at least 0, found '1'"),
+        ("x <= 10 mm", "column 9: expected a unit such as m, s, kg, rad, N, an operator or the end, found 'mm'"),
+        ("x[1.5] < 1", "column 3: expected an index 0, 1, 2, ..., found '1.5'"),
+        ("abs(x, y) < 1", "column 1: abs takes one argument, found 2"),
+        ("", "column 1: expected a signal, a number or '(', found the end"),
+        ("(" * 99, "column 61: nested deeper than 60 levels: split the formula"),
+        ("x" + " + x" * 999 + " < 1", "the formula has 2002 words and signs; at most 400 are read: split it"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_says_where_and_what_was_meant(written, message):
+    with pytest.raises(BadInput) as caught:
+        parse(written)
+    assert str(caught.value) == message
+
+
+# ---- units and shapes
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        ("always (tcp.speed <= 1.0)", "m/s"),
+        ("always (tcp.speed <= 1.0 m/s)", "m/s"),
+        ("always (worker.distance - separation.required >= 0)", "m"),
+        ("always (norm(tcp.vel) <= 0.5 * tcp.speed)", "m/s"),
+        ("always (norm(tcp.pos - 0.1) <= 2 s * tcp.speed)", "m"),
+        ("always (max(abs(arm.q)) < 3)", "rad"),
+        ("always (arm.torque[6] / 0.1 m <= 3 * grip.force)", "N"),
+        ("always (max(arm.share) <= 1)", "1"),
+        ("always (min(tcp.speed, tcp.vel[0], 2) <= 1)", "m/s"),
+        ("always (part.axis[2][0] > 0)", "1"),
+        ("eventually [0, 2] (tcp.pos[2] > 0.1 and worker.distance > 1)", "m"),
+        ("always (grip.force * tcp.speed <= 80 W)", "N*m/s"),
+    ],
+)
+def test_a_formula_has_one_unit(written, unit):
+    assert check_formula(parse(written), TABLE) == unit
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("always (tcp.speed <= 1 implies worker.distance >= 1)",
+         "column 48: (worker.distance >= 1.0) is in m but (tcp.speed <= 1.0) (column 19) in m/s; a formula has one unit: "
+         "move one to `when` or make two constraints"),
+        ("always (tcp.speed <= worker.distance)",
+         "column 19: tcp.speed is in m/s but worker.distance in m: they cannot be added or compared"),
+        ("always (tcp.speed <= 1 m)", "column 19: tcp.speed is in m/s but 1.0 m in m: they cannot be added or compared"),
+        ("always (tcp.speed + grip.force <= 1)",
+         "column 19: tcp.speed is in m/s but grip.force in N: they cannot be added or compared"),
+        ("always (arm.q[0] <= part.shape)",
+         "column 18: arm.q[0] is in rad but part.shape in 1: they cannot be added or compared"),
+        ("always (tcp.vel <= 1)",
+         "column 17: tcp.vel has shape (3,); compare one number: index it ([0]), or take norm(), min() or max()"),
+        ("always (norm(tcp.speed) <= 1)", "column 9: norm() of one argument takes a vector, but tcp.speed has shape ()"),
+        ("always (arm.q[7] <= 1)", "column 9: arm.q[7] is out of range: 'arm.q' has shape (7,), counted from 0 to 6"),
+        ("always (tcp.speed[0] <= 1)", "column 9: tcp.speed[0] has too many indices: 'tcp.speed' has shape ()"),
+        ("always (norm(tcp.vel + arm.q) <= 1)",
+         "column 22: tcp.vel is in m/s but arm.q in rad: they cannot be added or compared"),
+        ("always (max(tcp.pos * arm.share) <= 1)", "column 21: shapes (3,) and (7,) do not fit together"),
+        ("always (1 <= 2)", "column 11: no signal in (1.0 <= 2.0): nothing is compared"),
+        ("always (part.shape == 1)",
+         "column 20: '==' has no margin: use <= or >=, or move it to `when`"),
+    ],
+)  # fmt: skip
+def test_units_and_shapes_that_do_not_fit_are_named(written, message):
+    with pytest.raises(BadInput) as caught:
+        check_formula(parse(written), TABLE)
+    assert str(caught.value) == message
+
+
+def test_an_unknown_signal_lists_the_closest():
+    with pytest.raises(UnknownName, match=r"unknown signal 'tcp.sped'. Did you mean tcp.speed"):
+        check_formula(parse("always (tcp.sped <= 1)"), TABLE)
+
+
+def test_a_guard_may_mix_units_but_not_look_ahead():
+    check_guard(parse("tcp.speed > 0.02 and part.shape == 2 and worker.distance < 1"), TABLE)
+    with pytest.raises(BadInput, match="column 22: `when` looks at the present sample only"):
+        check_guard(parse("tcp.speed > 0.02 and always worker.distance < 1"), TABLE)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("N*m", "kg*m^2/s^2"), ("m/s2", "m / s^2"), ("N", "J/m"), ("Hz", "1/s"), ("1", "m/m")]
+)
+def test_equal_units(one, other):
+    assert parse_unit(one) == parse_unit(other)
+
+
+@pytest.mark.parametrize("wrong", ["", "m/", "/s", "m s", "3 m", "m**"])
+def test_what_is_no_unit(wrong):
+    with pytest.raises(BadInput, match="is not a unit"):
+        parse_unit(wrong) if wrong != "m s" else parse_unit("m//s")
+
+
+# ---- values
+
+
+def test_vectors_functions_and_indices():
+    rng = np.random.default_rng(1)
+    trace = {
+        "v": rng.normal(size=(4, 9, 3)),
+        "s": rng.normal(size=(4, 9)),
+        "m": rng.normal(size=(4, 9, 3, 2)),
+    }
+    length = np.sqrt((trace["v"] ** 2).sum(-1))
+    np.testing.assert_allclose(robustness(parse("norm(v) <= 2"), trace, 1.0), 2 - length, rtol=1e-14)
+    np.testing.assert_array_equal(
+        robustness(parse("max(abs(v)) < s"), trace, 1.0), trace["s"] - abs(trace["v"]).max(-1)
+    )
+    np.testing.assert_array_equal(
+        robustness(parse("m[2][1] > v[0]"), trace, 1.0), trace["m"][..., 2, 1] - trace["v"][..., 0]
+    )
+    np.testing.assert_array_equal(
+        robustness(parse("min(v * s - 1) > max(s, v[1], 0.5)"), trace, 1.0),
+        (trace["v"] * trace["s"][..., None] - 1).min(-1)
+        - np.maximum(np.maximum(trace["s"], trace["v"][..., 1]), 0.5),
+    )
+    one = {name: array[2] for name, array in trace.items()}
+    for written in ("norm(v) <= 2", "min(v * s - 1) > max(v[2], 0.5)", "m[2][1] > v[0]"):
+        np.testing.assert_array_equal(
+            robustness(parse(written), one, 1.0), robustness(parse(written), trace, 1.0)[2]
+        )
+
+
+def test_an_interval_must_fall_on_samples():
+    trace = {"x": np.zeros(10)}
+    assert robustness(parse("always [0, 0.3] x < 1"), trace, dt=0.1).shape == (10,)
+    with pytest.raises(BadInput, match=r"0.25 s is not a whole number of samples of 0.1 s"):
+        robustness(parse("always [0, 0.25] x < 1"), trace, dt=0.1)
+
+
+def test_windows_are_cut_at_the_end_of_the_trace():
+    trace = {"x": np.array([3.0, 1.0, 2.0])}
+    np.testing.assert_array_equal(robustness(parse("always [1, 2] x > 0"), trace, 1.0), [1.0, 2.0, np.inf])
+    np.testing.assert_array_equal(
+        robustness(parse("eventually [1, 2] x > 0"), trace, 1.0), [2.0, 2.0, -np.inf]
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(formula=formulas, trace=traces(1), spot=st.integers(0, 13), name=st.sampled_from(["x", "y"]))
+def test_nan_never_makes_a_formula_look_better(formula, trace, spot, name):
+    """A NaN result, or the same as for any value in its place."""
+    spoilt = {key: rows.copy() for key, rows in trace.items()}
+    spoilt[name][0, spot % trace["x"].shape[1]] = np.nan
+    found = robustness(formula, spoilt, 1.0)[0]
+    for instead in (-50.0, 0.0, 50.0):
+        filled = {key: np.where(np.isnan(rows), instead, rows) for key, rows in spoilt.items()}
+        expected = robustness(formula, filled, 1.0)[0]
+        certain = ~np.isnan(found)
+        np.testing.assert_array_equal(found[certain], expected[certain])
+
+
+def test_long_traces_take_time_in_proportion():
+    """A window of half a trace of 200,000 samples is as cheap as a narrow one."""
+    trace = {"x": np.random.default_rng(0).normal(size=(1, 200_000))}
+    found = robustness(parse("always [0, 100000] (x < 9 until [10, 99999] x > 1)"), trace, 1.0)
+    assert found.shape == (1, 200_000)
+
+
+# ---- margins of whole traces
+
+
+def test_a_guarded_always_counts_the_samples_where_the_guard_holds():
+    trace = {"d": np.array([[5.0, -1.0, 2.0, 3.0]]), "v": np.array([[1.0, 0.0, 1.0, 1.0]])}
+    formula = parse("always (d >= 0)")
+    assert margin(split(formula), None, trace, 0.5) == (np.array([-1.0]), np.array([0.5]))
+    low, at = margin(split(formula), parse("v > 0.5"), trace, 0.5)
+    assert (low[0], at[0]) == (2.0, 1.0)
+    low, at = margin(split(formula), parse("v > 9"), trace, 0.5)
+    assert low[0] == np.inf and np.isnan(at[0])
+
+
+def test_a_guarded_eventually_holds_from_wherever_the_guard_holds():
+    trace = {"z": np.array([[0.0, 0.0, 2.0, 0.0, 0.0, 0.0]]), "g": np.array([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]])}
+    formula = split(parse("eventually [0, 2] z >= 1"))
+    assert margin(formula, None, trace, 1.0)[0][0] == 1.0
+    low, at = margin(formula, parse("g > 0.5"), trace, 1.0)
+    assert (low[0], at[0]) == (-1.0, 3.0)
+
+
+@pytest.mark.parametrize("spoilt", ["d", "v"])
+def test_nan_where_the_guard_holds_or_in_the_guard_is_a_violation(spoilt):
+    trace = {"d": np.array([[5.0, 4.0, 6.0]]), "v": np.array([[1.0, 1.0, 0.0]])}
+    trace[spoilt][0, 1] = np.nan
+    low, at = margin(split(parse("always (d >= 0)")), parse("v > 0.5"), trace, 1.0)
+    assert (low[0], at[0]) == (-np.inf, 1.0)
+
+
+def test_nan_where_the_guard_is_off_does_not_count():
+    trace = {"d": np.array([[5.0, np.nan]]), "v": np.array([[1.0, 0.0]])}
+    assert margin(split(parse("always (d >= 0)")), parse("v > 0.5"), trace, 1.0)[0][0] == 5.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(formula=formulas.filter(is_temporal), trace=traces(2))
+def test_without_a_guard_the_margin_is_the_robustness_of_the_first_sample(formula, trace):
+    try:
+        parts = split(formula)
+    except BadInput:
+        return
+    np.testing.assert_array_equal(margin(parts, None, trace, 1.0)[0], robustness(formula, trace, 1.0)[:, 0])
+
+
+@pytest.mark.parametrize("written", ["x <= 1", "always x <= 1 and y >= 2", "not x <= 1 or eventually y <= 1"])
+def test_a_comparison_that_only_the_first_sample_could_break_is_refused(written):
+    with pytest.raises(BadInput, match="first sample only: write always"):
+        split(parse(written))
+
+
+def test_the_judge_of_a_running_robot_needs_numpy_only():
+    code = (
+        "import sys, genba.safety.formula, genba.safety.monitor, genba.safety.constraints\n"
+        "bad = {'mujoco', 'gymnasium', 'torch', 'stable_baselines3', 'pydantic', 'yaml', 'rtamt'} & set(sys.modules)\n"
+        "sys.exit(str(sorted(bad)) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_are_listed_once_in_order():
+    assert names(parse("always (b.c > a and a > b.c + d[2])")) == ("b.c", "a", "d")
