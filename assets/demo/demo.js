@@ -33,6 +33,7 @@ function amount(value, unit) {
   if (value === null) return "–";
   const shown = value * onScreen(unit)[1];
   const size = Math.abs(shown);
+  if (size === 0) return "0";
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
   return (shown < 0 ? "−" : "+") + size.toFixed(digits);
 }
@@ -66,7 +67,7 @@ function drawLimit(limit, closest) {
   cell.title.textContent = limit.title[language];
   cell.row.title = limit.says[language] + (limit.hard ? "" : " (" + say("warned") + ")");
   cell.now.textContent = amount(limit.now, limit.unit);
-  cell.worst.textContent = limit.fault ? say("fault") : amount(limit.worst, limit.unit);
+  cell.worst.textContent = limit.fault ? say("fault") : limit.late ? say("late") : amount(limit.worst, limit.unit);
   const seen = [limit.now, limit.worst].filter((v) => v !== null).map(Math.abs);
   scales[limit.id] = Math.max(scales[limit.id] || 1e-9, ...seen);
   const scale = scales[limit.id];
@@ -80,7 +81,8 @@ function drawLimit(limit, closest) {
 
 function drawEpisode(message) {
   at("task").textContent = message.title[language];
-  at("policy").textContent = message.policy;
+  const { disturbance, severity } = message.playing;
+  at("policy").textContent = message.policy + (severity ? ` · ${disturbance}, ${say("severity", severity)}` : "");
   at("number").textContent = message.episode;
   at("seed").textContent = message.seed;
   at("time").textContent = message.time_s.toFixed(1) + " s";
@@ -95,8 +97,9 @@ function drawEpisode(message) {
 
 function drawVerdict(message) {
   at("return").textContent = message.return.toFixed(1).replace("-", "−");
-  at("verdict-card").dataset.state = message.verdict;
-  at("verdict").textContent = say(message.verdict);
+  const state = message.touched ? "void" : message.verdict;
+  at("verdict-card").dataset.state = state;
+  at("verdict").textContent = say(state);
   const worst = message.limits.find((limit) => limit.id === message.closest);
   const key = message.verdict === "clean" ? "closest" : "broken";
   at("closest").textContent = worst
@@ -124,8 +127,8 @@ function drawControls(message) {
     at("disturbance").replaceChildren(option("none", say("none")), ...message.disturbances.map((d) => option(d, d)));
     at("severity").replaceChildren(...[1, 2, 3, 4, 5].map((s) => option(s, say("severity", s))));
   }
-  if (document.activeElement !== at("disturbance")) at("disturbance").value = message.condition.disturbance;
-  if (document.activeElement !== at("severity")) at("severity").value = message.condition.severity || 1;
+  if (document.activeElement !== at("disturbance")) at("disturbance").value = message.chosen.disturbance;
+  if (document.activeElement !== at("severity")) at("severity").value = message.chosen.severity || 1;
   at("severity").hidden = at("disturbance").value === "none";
 }
 
