@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..envs.errors import BadInput
 from .constraints import Bound, Constraint, absent_signals, bind_one
 from .formula_eval import Array, Program, as_truth, gated
 from .formula_parts import Part, counted, worst_of
@@ -54,7 +55,7 @@ class Monitor:
         *,
         causal: bool = False,
     ) -> None:
-        bound, self.not_monitored = _monitored(constraints, table, causal)
+        bound, self.not_monitored = _monitored(constraints, table, causal, dt)
         self.constraints: tuple[Constraint, ...] = tuple(each.constraint for each in bound)
         self.ids = tuple(each.id for each in self.constraints)
         self.units = tuple(each.unit for each in bound)
@@ -180,19 +181,31 @@ def _rule(part: Part, guard: Formula | None, program: Program, dt: float) -> Rul
 
 
 def _monitored(
-    constraints: Sequence[Constraint], table: Mapping[str, Described], causal: bool
+    constraints: Sequence[Constraint], table: Mapping[str, Described], causal: bool, dt: float
 ) -> tuple[list[Bound], tuple[tuple[str, str], ...]]:
     """Those that get a column, and (id, reason) of the others."""
     bound: list[Bound] = []
     others: list[tuple[str, str]] = []
     for constraint in constraints:
-        absent = absent_signals(constraint, table) if causal else ()
-        if absent:
-            others.append((constraint.id, f"no such signal: {', '.join(absent)}"))
-            continue
-        each = bind_one(constraint, table)
-        if causal and not all(part.immediate for part in each.parts):
-            others.append((constraint.id, LOOKS_AHEAD))
+        reason = _not_causal(constraint, table, dt) if causal else None
+        if reason is None:
+            bound.append(bind_one(constraint, table))
         else:
-            bound.append(each)
+            others.append((constraint.id, reason))
     return bound, tuple(others)
+
+
+def _not_causal(constraint: Constraint, table: Mapping[str, Described], dt: float) -> str | None:
+    """Why a robot that runs cannot be watched for this, None when it can."""
+    absent = absent_signals(constraint, table)
+    if absent:
+        return f"no such signal: {', '.join(absent)}"
+    parts = bind_one(constraint, table).parts
+    if not all(part.immediate for part in parts):
+        return LOOKS_AHEAD
+    try:
+        for part in parts:
+            counted(part, False, dt)
+    except BadInput as error:
+        return str(error)
+    return None

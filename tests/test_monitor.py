@@ -1,0 +1,265 @@
+"""The monitor: streaming in any blocks, beside any worlds, equals the whole trace at once, bit for bit."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genba.envs.errors import BadInput, UnknownName
+from genba.envs.signals import Signal, Signals, SignalTable
+from genba.safety.constraints import Constraint, Source, bind_one
+from genba.safety.formula_parts import margin
+from genba.safety.monitor import Monitor
+
+DT = 0.002
+TABLE = SignalTable(
+    {
+        "tcp.vel": Signal("tcp.vel", "m/s", (3,)),
+        "distance": Signal("distance", "m"),
+        "required": Signal("required", "m"),
+        "force": Signal("force", "N"),
+        "share": Signal("share", "1", (7,)),
+        "height": Signal("height", "m"),
+        "rate": Signal("rate", "1", kind="held"),
+        "speed": Signal("speed", "m/s", kind="derived"),
+    },
+    {
+        "tcp.vel": slice(0, 3), "distance": slice(3, 4), "required": slice(4, 5), "force": slice(5, 6),
+        "share": slice(6, 13), "height": slice(13, 14),
+    },
+    {"speed": lambda s: np.sqrt(s["tcp.vel"][..., 0] ** 2 + s["tcp.vel"][..., 1] ** 2)},
+)  # fmt: skip
+COLUMNS = 14
+
+
+def constraint(formula, when=None, name="c", hard=True):
+    return Constraint(name, {"en": name}, formula, Source("cell", "test", "cell_spec"), hard, when)
+
+
+IMMEDIATE = [
+    constraint("always (norm(tcp.vel) <= 1)", name="speed"),
+    constraint("always (distance - required >= 0)", "speed > 0.5", name="separation"),
+    constraint("always (max(abs(share)) <= 1) and always (rate <= 0.5)", name="two-parts"),
+    constraint("not eventually (force > 2)", "height > 0 and not speed <= 0.3", name="never"),
+    constraint("always [0.008, 0.02] (height >= 0)", name="interval"),
+    constraint("always (force <= 1 or force >= 1.5)", "height > 100", name="never-applies"),
+]
+LATE = [
+    constraint("eventually [0.002, 0.01] (height >= 0)", "force > 1", name="reacts"),
+    constraint("always (force > 1 implies eventually [0, 0.006] (force < 0.5))", name="lets-go"),
+    constraint("(height < 1) until [0, 0.03] (height > 1.2)", name="until"),
+    constraint("always (force < 3) and eventually (force < -1)", name="mixed"),
+    constraint("always [0, 0.01] always [0.002, 0.004] (height > -3)", "speed > 0.2", name="nested"),
+]
+EVERY = IMMEDIATE + LATE
+
+
+def blocks_of(data, held, substeps):
+    """Signals of `data` (worlds, samples, columns) cut into blocks of K; `held` (worlds, blocks) is constant in a block."""
+    for number, start in enumerate(range(0, data.shape[1], substeps)):
+        yield Signals(TABLE, data[:, start : start + substeps], {"rate": held[:, number]})
+
+
+class _Whole:
+    """The same signals over a whole trace, held values repeated."""
+
+    def __init__(self, data, held, substeps):
+        self._sensors = Signals(TABLE, data, {})
+        self._rate = np.repeat(held, substeps, axis=1)
+
+    def __getitem__(self, name):
+        return self._rate if name == "rate" else self._sensors[name]
+
+
+def offline(constraints, data, held, substeps):
+    """Margins and times `(worlds, constraints)` from whole traces."""
+    source = _Whole(data, held, substeps)
+    trace = {name: source[name] for name in TABLE}
+    bound = [bind_one(each, TABLE) for each in constraints]
+    found = [margin(each.parts, each.guard, trace, DT) for each in bound]
+    return np.stack([low for low, _ in found], axis=1), np.stack([at for _, at in found], axis=1)
+
+
+def same_bits(found, expected):
+    assert found.dtype == expected.dtype and found.shape == expected.shape
+    assert np.ascontiguousarray(found).tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    substeps=st.sampled_from([1, 2, 5, 10]),
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    strangers=st.integers(0, 4),
+    with_nan=st.booleans(),
+)
+def test_streaming_equals_offline_bit_for_bit(seed, substeps, lengths, strangers, with_nan):
+    """Worlds of different lengths, some restarted half-way, among strangers, some of them inactive at times."""
+    rng = np.random.default_rng(seed)
+    blocks = max(lengths)
+    count = len(lengths) + strangers
+    data = rng.normal(size=(count, blocks * substeps, COLUMNS))
+    if with_nan:
+        data[rng.random(data.shape) < 0.003] = np.nan
+    held = rng.uniform(0, 0.6, size=(count, blocks))
+    order = rng.permutation(count)  # where each trace runs
+    monitor = Monitor(EVERY, TABLE, count, DT)
+
+    if seed % 2:  # a first life that must leave nothing behind
+        monitor.update(Signals(TABLE, rng.normal(size=(count, 4, COLUMNS)) * 9, {"rate": np.ones(count)}))
+        monitor.restart(np.arange(count))
+    place = np.empty(count, dtype=int)
+    place[order] = np.arange(count)
+    all_lengths = np.array([*lengths, *[blocks] * strangers])
+    for number, block in enumerate(blocks_of(data[order], held[order], substeps)):
+        monitor.update(block, (all_lengths > number)[order])
+
+    for length in set(lengths):
+        ids = np.flatnonzero(np.array(lengths) == length)
+        expected = offline(EVERY, data[ids, : length * substeps], held[ids, :length], substeps)
+        found = monitor.finish(place[ids])
+        same_bits(found[0], expected[0])
+        same_bits(found[1], expected[1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_worlds_that_restart_one_by_one_keep_their_own_time(seed):
+    rng = np.random.default_rng(seed)
+    worlds, substeps = 3, 4
+    monitor = Monitor(EVERY, TABLE, worlds, DT)
+    lives = [[] for _ in range(worlds)]
+    for _ in range(12):
+        data = rng.normal(size=(worlds, substeps, COLUMNS))
+        held = rng.uniform(0, 0.6, size=worlds)
+        monitor.update(Signals(TABLE, data, {"rate": held}))
+        for world in range(worlds):
+            lives[world].append((data[world], held[world]))
+        done = np.flatnonzero(rng.random(worlds) < 0.3)
+        found = monitor.finish(done)
+        for row, world in enumerate(done):
+            data = np.concatenate([block for block, _ in lives[world]])[None]
+            held = np.array([[value for _, value in lives[world]]])
+            expected = offline(EVERY, data, held, substeps)
+            same_bits(found[0][row], expected[0][0])
+            same_bits(found[1][row], expected[1][0])
+            lives[world] = []
+        monitor.restart(done)
+
+
+def test_now_is_the_last_block_and_worst_the_running_minimum():
+    monitor = Monitor([constraint("always (force <= 10)")], TABLE, 2, DT)
+    for forces, now, worst in [
+        ([3, 7], 3.0, 3.0),
+        ([1, 2], 8.0, 3.0),
+        ([12, 0], -2.0, -2.0),
+        ([0, 0], 10.0, -2.0),
+    ]:
+        data = np.zeros((2, 2, COLUMNS))
+        data[0, :, 5] = forces
+        monitor.update(Signals(TABLE, data, {}))
+        np.testing.assert_array_equal(monitor.now[:, 0], [now, 10.0])
+        np.testing.assert_array_equal(monitor.worst[:, 0], [worst, 10.0])
+    margins, at_s = monitor.finish([0])
+    assert (margins[0, 0], at_s[0, 0]) == (-2.0, 4 * DT)
+
+
+def test_inactive_worlds_stand_still():
+    monitor = Monitor([constraint("always (force <= 10)")], TABLE, 2, DT)
+    bad = np.full((2, 3, COLUMNS), 99.0)
+    monitor.update(Signals(TABLE, bad, {}), np.array([False, True]))
+    assert monitor.finish([0, 1])[0].ravel().tolist() == [np.inf, -89.0]
+    monitor.update(Signals(TABLE, bad, {}), np.array([True, True]))
+    assert monitor.finish([0])[1].ravel().tolist() == [0.0]
+
+
+def test_what_looks_ahead_is_undecided_until_the_end():
+    monitor = Monitor(EVERY, TABLE, 1, DT)
+    assert monitor.undecided == tuple(each.id for each in LATE)
+    monitor.update(Signals(TABLE, np.zeros((1, 5, COLUMNS)), {"rate": np.zeros(1)}))
+    late = [monitor.ids.index(name) for name in monitor.undecided]
+    assert np.all(monitor.worst[0, late] == -np.inf)
+    margins, _ = monitor.finish([0])
+    same_bits(monitor.worst, margins)
+    assert np.isfinite(margins[0, monitor.ids.index("lets-go")])
+
+
+def test_nan_in_a_counted_sample_is_minus_infinity_at_its_time():
+    data = np.zeros((2, 6, COLUMNS))
+    data[1, 4, 5] = np.nan
+    monitor = Monitor(
+        [constraint("always (force <= 10)"), constraint("eventually (force <= 10)", name="e")], TABLE, 2, DT
+    )
+    monitor.update(Signals(TABLE, data, {}))
+    margins, at_s = monitor.finish([0, 1])
+    assert margins.tolist() == [[10.0, 10.0], [-np.inf, -np.inf]]
+    assert at_s[1, 0] == 4 * DT
+
+
+def test_a_guard_that_never_holds_gives_infinity_and_no_time():
+    monitor = Monitor([constraint("always (force <= 10)", "speed > 5")], TABLE, 1, DT)
+    monitor.update(Signals(TABLE, np.ones((1, 6, COLUMNS)), {}))
+    margins, at_s = monitor.finish([0])
+    assert margins[0, 0] == np.inf and np.isnan(at_s[0, 0])
+
+
+def test_long_episodes_grow_the_record():
+    """Longer than the first capacity of the buffers, at K = 10."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(2, 2500, COLUMNS))
+    held = rng.uniform(0, 0.6, size=(2, 250))
+    monitor = Monitor(EVERY, TABLE, 2, DT)
+    for block in blocks_of(data, held, 10):
+        monitor.update(block)
+    expected = offline(EVERY, data, held, 10)
+    same_bits(monitor.finish([0, 1])[0], expected[0])
+
+
+def test_a_running_robot_monitors_what_it_can_and_lists_the_rest():
+    table = {name: TABLE[name] for name in ("force", "speed", "height")}
+    monitor = Monitor(EVERY, table, 1, 0.02, causal=True)
+    assert monitor.ids == ("never", "never-applies")
+    looks_ahead = "it looks ahead: it is decided after the episode"
+    assert dict(monitor.not_monitored) == {
+        "speed": "no such signal: tcp.vel",
+        "separation": "no such signal: distance, required",
+        "two-parts": "no such signal: share, rate",
+        "interval": "0.008 s is not a whole number of samples of 0.02 s: change the interval",
+        **dict.fromkeys(["reacts", "lets-go", "until", "mixed", "nested"], looks_ahead),
+    }
+    values = {"force": 3.0, "speed": 0.5, "height": 1.0}
+    monitor.update({name: np.array([[value]]) for name, value in values.items()})
+    assert monitor.now.tolist() == [[-1.0, np.inf]]
+
+
+def test_without_causal_an_absent_signal_is_an_error():
+    with pytest.raises(UnknownName, match="unknown signal 'distance'"):
+        Monitor(EVERY, {name: TABLE[name] for name in ("force", "speed", "height", "tcp.vel")}, 1, DT)
+
+
+def test_no_constraints_is_no_work():
+    monitor = Monitor([], TABLE, 3, DT)
+    monitor.update(Signals(TABLE, np.zeros((3, 2, COLUMNS)), {}))
+    assert monitor.finish([0, 2])[0].shape == (2, 0)
+    assert monitor.worst.shape == (3, 0)
+
+
+def test_a_constraint_is_named_when_its_formula_is_wrong():
+    with pytest.raises(BadInput, match="constraint 'bad', formula: column 15: force is in N but height in m"):
+        Monitor([constraint("always (force <= height)", name="bad")], TABLE, 1, DT)
+
+
+def test_monitoring_a_block_is_cheap():
+    """15 constraints, 231 worlds, 10 substeps: a few tenths of a millisecond; the bound leaves room for a busy machine."""
+    monitor = Monitor([*IMMEDIATE, *IMMEDIATE[:4], *IMMEDIATE[:5]], TABLE, 231, DT)
+    data = np.random.default_rng(0).normal(size=(231, 10, COLUMNS))
+    held = np.zeros(231)
+    durations = []
+    for _ in range(60):
+        block = Signals(TABLE, data, {"rate": held})
+        start = time.perf_counter()
+        monitor.update(block)
+        durations.append(time.perf_counter() - start)
+    assert np.min(durations) < 1.5e-3
