@@ -31,15 +31,20 @@ SUCCESS_HOLD_S = 0.2
 RUNNING, SUCCESS, TIMEOUT, FAULT, NOT_KEPT = 0, 1, 2, 3, 4
 COMMON_REASONS = ("running", "success", "timeout", "fault", "not-kept")
 SEED_RANGES = {"train": 0, "select": 1_000_000_000, "test": 2_000_000_000, "judge": 3_000_000_000}
+OBSERVATION_LIMITS = {"m": 4.0, "m/s": 8.0, "rad": 8.0, "rad/s": 50.0, "N": 500.0, "N*m": 500.0, "s": 100.0, "1": 4.0}
 
 
 @dataclass(frozen=True)
 class Term:
-    """One group of observation columns: a function of what is sensed now, `(n,)` or `(n, d)`, and its unit."""
+    """One group of observation columns: a function of what is sensed now, `(n,)` or `(n, d)`, and its unit.
+
+    Columns are clipped to [-limit, limit]; without one, to the generous `OBSERVATION_LIMITS` of the unit.
+    """
 
     value: Callable[[Lookup], Array]
     unit: str = "1"
     names: tuple[str, ...] = ()
+    limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,14 @@ class Task(ABC):
             start += width
         return spans
 
+    @cached_property
+    def observation_limits(self) -> NDArray[np.float32]:
+        """`(d,)`: each observation column lies in [-limit, limit]."""
+        limits = np.zeros(len(self.observation_names), np.float32)
+        for name, term in self.observe.items():
+            limits[self.columns[name]] = OBSERVATION_LIMITS[term.unit] if term.limit is None else term.limit
+        return limits
+
     def split(self, observation: NDArray[np.float32]) -> dict[str, Array]:
         """An observation `(n, d)` by term, float64: `(n,)` for one column, `(n, w)` for more."""
         parts = {name: np.ascontiguousarray(observation[:, span], np.float64) for name, span in self.columns.items()}
@@ -185,10 +198,13 @@ class Task(ABC):
 
 
 def observation(task: Task, sensed: Lookup) -> NDArray[np.float32]:
-    """The `(N, d)` float32 observation from what is sensed."""
+    """The `(N, d)` float32 observation from what is sensed: finite (0 where nothing can be read) and within its limits."""
     worlds = sensed.lead[0]
     columns = [np.asarray(term.value(sensed)).reshape(worlds, -1) for term in task.observe.values()]
-    return np.concatenate(columns, axis=1).astype(np.float32)
+    seen = np.concatenate(columns, axis=1)
+    limits = task.observation_limits
+    clipped: NDArray[np.float32] = np.minimum(np.maximum(seen, -limits), limits).astype(np.float32)
+    return np.nan_to_num(clipped, copy=False) if np.isnan(clipped.sum()) else clipped
 
 
 def task_classes() -> dict[str, type[Task]]:

@@ -75,12 +75,12 @@ class Worlds:
     @property
     def time_s(self) -> Array:
         """`(N,)` seconds since each episode began."""
-        return self.steps * self.task.dt
+        return np.asarray(self.steps * self.task.dt, np.float64)
 
     @property
     def limits_active(self) -> Array:
         """`(N,)` share of this episode's ticks in which a limit clamped the command."""
-        return self._clamped / np.maximum(self.steps, 1)
+        return np.asarray(self._clamped / np.maximum(self.steps, 1), np.float64)
 
     def trace_sha256(self, world: int) -> str:
         """Hash of the world's sensor data since its episode began."""
@@ -122,7 +122,7 @@ class Worlds:
     def _remember(self, ids: Ids, start: Start) -> None:
         for name, value in start.memory.items():
             if name not in self._memory:
-                self._memory[name] = np.zeros((self.rows, *value.shape[1:]))
+                self._memory[name] = np.repeat(value[:1], self.rows, axis=0)  # the padding world keeps sane values
             self._memory[name][ids] = value
 
     def _refresh(self) -> None:
