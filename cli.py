@@ -241,11 +241,12 @@ def demo(
     seed: Seed = 0,
     port: Annotated[int, typer.Option(help="TCP port on this machine; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    speed: Annotated[float, typer.Option(help="Simulated seconds per second.")] = 1.0,
 ) -> None:
     """Watch it live in the browser: policy, margins, a push."""
     from genba.policies.demo import demo as work
 
-    work(what, task=task or None, seed=seed, port=port, browser=browser, say=say)
+    work(what, task=task or None, seed=seed, port=port, browser=browser, speed=speed, say=say)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from ..safety.policy import Policy
 REMEMBERED = 24
 KNOCK_M_S = 0.8  # what a knock adds to the speed of a free part
 KNOCK_S = 0.06
-SHOVE_S = 0.30  # a hand leans on the tool for longer than the disturbance of the suites
+SHOVE, SHOVE_S = 3.0, 0.30  # a class must see it: harder and longer than the push disturbance at its top
 BOTH = np.array([0, 1])
 
 
@@ -128,9 +128,9 @@ class Show:
             self._finish()
 
     def push(self) -> None:
-        """A hand shoves the tool, with the push disturbance's largest force: the episode is no evidence any more."""
+        """A hand shoves the tool, as the push disturbance does but harder: the episode is no evidence any more."""
         tool = self.worlds.engine.model.body(self.task.tool_body).id
-        self._apply(tool, Push.ladder.values[-1], SHOVE_S)
+        self._apply(tool, SHOVE * Push.ladder.values[-1], SHOVE_S)
 
     def knock(self) -> None:
         """A hand knocks the part sideways."""
