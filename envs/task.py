@@ -75,6 +75,7 @@ class Task(ABC):
     takt_s: ClassVar[float]
     horizon_s: ClassVar[float]
     action_names: ClassVar[tuple[str, ...]]
+    commands: ClassVar[tuple[tuple[str, float], ...]]  # unit and scale of each: command = scale * action
     failures: ClassVar[tuple[str, ...]] = ()
     expanded: ClassVar[tuple[str, ...]] = ()
     observe: ClassVar[Mapping[str, Term]]

@@ -14,12 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from ..envs.errors import BadInput
-from ..envs.files import atomic_write_bytes, atomic_write_text, canonical_json, plain_json
+from ..envs.files import atomic_write_bytes, atomic_write_text, plain_json
 from ..envs.platform import differences, fingerprint
 from ..envs.task import Task, get_task
 from .constraints import Binding
 from .episodes import Loop, Row
-from .evidence import checked_shard, expected_columns, missing_shards, read_evidence, read_plan, rows_sha256, shard_path
+from .evidence import (
+    checked_shard,
+    expected_columns,
+    missing_shards,
+    platform_of,
+    read_evidence,
+    read_plan,
+    rows_sha256,
+    shard_path,
+)
 from .folders import CONCLUSION, new_check, unfinished_check
 from .plan import LARGEST_SEED, Assessed, NotAssessed, Plan, PolicyIdentity, fresh_seed_base
 from .policy import Judged, Policy
@@ -117,10 +126,14 @@ def resumed(policy: Judged, task: Task, suite: Suite, seed: int | None) -> Path:
     asked = make_plan(policy, task, suite, suite.bind(task), plan.seed_base if seed is None else seed)
     for name in Plan.model_fields:
         if getattr(plan, name) != getattr(asked, name):
-            raise BadInput(f"{folder}: was begun with another {name.replace('_', ' ')}; start a new check without --resume")
-    other = differences(_platform(folder), fingerprint())
+            raise BadInput(
+                f"{folder}: was begun with another {name.replace('_', ' ')}; start a new check without --resume"
+            )
+    other = differences(platform_of(folder), fingerprint())
     if other:
-        raise BadInput(f"{folder}: was begun on another platform ({'; '.join(other)}); start a new check without --resume")
+        raise BadInput(
+            f"{folder}: was begun on another platform ({'; '.join(other)}); start a new check without --resume"
+        )
     return folder
 
 
@@ -186,13 +199,3 @@ def _probe(policy: Policy, task: Task) -> None:
             f"policy {policy.name}: expected actions (n, {wanted[1]}) for observations (n, {observation.shape[1]}), "
             f"found {action.shape} for n = 2"
         )
-
-
-def _platform(folder: Path) -> dict[str, str]:
-    import json
-
-    try:
-        found: dict[str, str] = json.loads((folder / "platform.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found

@@ -63,9 +63,11 @@ class Loop:
         self._metrics = {name: np.zeros(self.worlds.rows) for name in metrics}
 
     def play(self, episodes: Iterable[Episode], watch: Watch | None = None) -> Iterator[Row]:
-        """Rows as episodes end (not in their order). `watch` is called after every control tick."""
+        """Rows as episodes end (not in their order). `watch` is called at the start and after every control tick."""
         queue = iter(episodes)
         self._start(np.arange(self.n), queue)
+        if watch is not None:
+            watch(self)
         while self.active.any():
             self._tick()
             if watch is not None:

@@ -110,15 +110,23 @@ def read_plan(folder: Path) -> Plan:
     """
     path = folder / "plan.json"
     if not path.is_file():
-        began = "it was cut short before its plan was written; start a new check" if folder.is_dir() else "no such folder"
+        began = (
+            "it was cut short before its plan was written; start a new check"
+            if folder.is_dir()
+            else "no such folder"
+        )
         raise BadInput(f"{folder}: no plan.json: {began}")
     data = path.read_bytes()
     try:
         stored = (folder / "plan.sha256").read_text(encoding="utf-8").split()[0]
     except (OSError, IndexError, UnicodeDecodeError):
-        raise Tampered(f"{folder}: plan.sha256 is missing or empty; this evidence cannot be used: check again") from None
+        raise Tampered(
+            f"{folder}: plan.sha256 is missing or empty; this evidence cannot be used: check again"
+        ) from None
     if sha256_hex(data) != stored:
-        raise Tampered(f"{path}: was changed after the check began (its hash is not the one in plan.sha256): check again")
+        raise Tampered(
+            f"{path}: was changed after the check began (its hash is not the one in plan.sha256): check again"
+        )
     try:
         plan = Plan.model_validate_json(data)
     except ValidationError as error:
@@ -128,6 +136,15 @@ def read_plan(folder: Path) -> Plan:
     if plan.sha256 != stored:
         raise Tampered(f"{path}: not in canonical form; this evidence cannot be used: check again")
     return plan
+
+
+def platform_of(folder: Path) -> dict[str, str]:
+    """The fingerprint of the machine that ran a check; empty where it is unknown."""
+    try:
+        found = json.loads((folder / "platform.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def missing_shards(folder: Path, plan: Plan) -> list[int]:
@@ -165,7 +182,9 @@ def checked_shard(folder: Path, plan: Plan, number: int) -> dict[str, NDArray[An
         stored = read_shard(path)
     except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the reader raise
         reason = " ".join(str(error).split())[:100]
-        raise Tampered(f"{path}: cannot be read ({reason}); delete it and go on with: genba check --resume") from None
+        raise Tampered(
+            f"{path}: cannot be read ({reason}); delete it and go on with: genba check --resume"
+        ) from None
     again = "this evidence cannot be used: check again"
     if stored.plan_sha256 != plan.sha256:
         raise Tampered(f"{path}: belongs to another plan; {again}")
@@ -214,7 +233,9 @@ def _refuse_strangers(folder: Path, plan: Plan) -> None:
     strangers = sorted(path.name for path in (folder / "shards").iterdir() if path.name not in known)
     strangers = [name for name in strangers if not name.startswith(".")]
     if strangers:
-        raise Tampered(f"{folder}/shards/{strangers[0]}: not part of the plan; this evidence cannot be used: check again")
+        raise Tampered(
+            f"{folder}/shards/{strangers[0]}: not part of the plan; this evidence cannot be used: check again"
+        )
 
 
 def _agree_with_conclusion(evidence: Evidence) -> None:

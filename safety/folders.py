@@ -56,7 +56,9 @@ def find_check(where: str | Path) -> Path:
     if not folder.exists():
         raise BadInput(f"{folder}: no such folder; runs lie in runs/<task>/")
     if folder.is_dir() and (found or folder.parent.name == "checks"):
-        raise BadInput(f"{folder}: its check was cut short before its plan was written; run genba check again")
+        raise BadInput(
+            f"{folder}: its check was cut short before its plan was written; run genba check again"
+        )
     raise BadInput(f"{folder}: holds no check; make one with: genba check {folder}")
 
 

@@ -30,7 +30,12 @@ class Progress:
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=self.total, initial=self.done, desc=self.what, file=sys.stderr, leave=False, dynamic_ncols=True
+                total=self.total,
+                initial=self.done,
+                desc=self.what,
+                file=sys.stderr,
+                leave=False,
+                dynamic_ncols=True,
             )
         return self
 
@@ -42,7 +47,9 @@ class Progress:
             self._bar.update(parts)
         elif self.say is not None and time.monotonic() - self._last >= LINE_EVERY_S:
             self._last = time.monotonic()
-            self.say(f"{self.what} {self.done:,} of {self.total:,}, {self._left()} left{', ' if note else ''}{note}")
+            self.say(
+                f"{self.what} {self.done:,} of {self.total:,}, {self._left()} left{', ' if note else ''}{note}"
+            )
 
     def _left(self) -> str:
         pace = (self.done - self._before) / (time.monotonic() - self._began)

@@ -16,6 +16,7 @@ from .percent import at_least, at_most, plain
 from .verdict import Counts, Verdict, judge
 
 LISTED = 10  # findings of one constraint or reason; the evidence has them all
+SHOWN = 8  # reasons in the table
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "INSUFFICIENT": 1}
 
 
@@ -71,7 +72,9 @@ class CheckResult:
              "lower95": s.lower, "upper95": s.upper}
             for s in self.verdict.success
         ]  # fmt: skip
-        first = levels[0] if levels else {"rate": float(evidence.columns["success"].mean()), "n": len(evidence)}
+        first = (
+            levels[0] if levels else {"rate": float(evidence.columns["success"].mean()), "n": len(evidence)}
+        )
         return {
             "run": str(self.folder.parent.parent if self.folder.parent.name == "checks" else self.folder),
             "check": str(self.folder),
@@ -111,10 +114,18 @@ class CheckResult:
         units = {each.id: each.unit for each in plan.assessed}
         for each in self.verdict.constraints:
             worst = float(self.evidence.margins(each.id).min())
-            shown = f"{worst:+.3f} {units[each.id]}" if np.isfinite(worst) else "never applied" if worst > 0 else "NaN"
+            shown = (
+                f"{worst:+.3f} {units[each.id]}"
+                if np.isfinite(worst)
+                else "never applied"
+                if worst > 0
+                else "NaN"
+            )
             allowed = plain(each.max_rate) if each.hard else "warns"
             violations = f"{each.violations:,} / {each.n:,}"
-            lines.append(f"         {each.id:<22}{shown:>15}{violations:>16}{at_most(each.upper):>17}{allowed:>10}")
+            lines.append(
+                f"         {each.id:<22}{shown:>15}{violations:>16}{at_most(each.upper):>17}{allowed:>10}"
+            )
         lines += [f"         {each.id:<22}{'not assessed: ' + each.why:>15}" for each in plan.not_assessed]
         for level in self.verdict.success:
             where = "nominal" if level.severity == 0 else f"severity {level.severity}"
@@ -123,12 +134,16 @@ class CheckResult:
                 f"         {'success ' + where:<22}{'at least ' + at_least(level.lower):>31} ({count}), demanded "
                 f"{plain(level.demand)}"
             )
+        reasons = self.verdict.reasons
+        more = [f"and {len(reasons) - SHOWN} more reasons (--json has them)"] if len(reasons) > SHOWN else []
         lines.append(f"verdict  {self.verdict.word}")
-        lines += [f"         {line}" for line in (*self.verdict.reasons, *self.verdict.warnings)]
+        lines += [f"         {line}" for line in (*reasons[:SHOWN], *more, *self.verdict.warnings)]
         return "\n".join(lines)
 
 
-def conclude(evidence: Evidence, seconds: float | None = None, monitor_share: float | None = None) -> CheckResult:
+def conclude(
+    evidence: Evidence, seconds: float | None = None, monitor_share: float | None = None
+) -> CheckResult:
     """Count and judge evidence."""
     plan = evidence.plan
     assessed = {each.id for each in plan.assessed}
@@ -195,9 +210,13 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
     for each in sorted(plan.assessed, key=lambda item: not hard[item.id]):
         margins = np.nan_to_num(evidence.margins(each.id), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
         order = np.argsort(margins, kind="stable")[:LISTED]
-        found += [_finding(evidence, int(i), constraint=each.id) for i in order if violated(margins[i : i + 1])[0]]
+        found += [
+            _finding(evidence, int(i), constraint=each.id) for i in order if violated(margins[i : i + 1])[0]
+        ]
     reasons = evidence.columns["reason"]
-    for reason in sorted(set(reasons[~evidence.columns["success"]].tolist()), key=lambda text: (text != "fault", text)):
+    for reason in sorted(
+        set(reasons[~evidence.columns["success"]].tolist()), key=lambda text: (text != "fault", text)
+    ):
         episodes = np.flatnonzero((reasons == reason) & ~evidence.columns["success"])[:LISTED]
         found += [_finding(evidence, int(i), reason=reason) for i in episodes]
     return tuple(found)

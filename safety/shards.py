@@ -38,10 +38,13 @@ class Shard:
     rows_sha256: str
 
 
-def write_shard(path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str], hashes: Mapping[str, str]) -> None:
+def write_shard(
+    path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str], hashes: Mapping[str, str]
+) -> None:
     """Write rows, all at once, with the hashes in the file's metadata. Columns without a type of their own are float64."""
     schema = pa.schema(
-        [pa.field(name, TYPES.get(name, pa.float64()), nullable=False) for name in names], metadata=dict(hashes)
+        [pa.field(name, TYPES.get(name, pa.float64()), nullable=False) for name in names],
+        metadata=dict(hashes),
     )
     table = pa.table({name: [row[name] for row in rows] for name in names}, schema=schema)
     sink = io.BytesIO()

@@ -69,7 +69,9 @@ class Suite(_Frozen):
     def _ascending(cls, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         for name, levels in found.items():
             if not levels or list(levels) != sorted(set(levels)):
-                raise ValueError(f"expected severities of {name} once each and ascending, found {list(levels)}")
+                raise ValueError(
+                    f"expected severities of {name} once each and ascending, found {list(levels)}"
+                )
         return dict(sorted(found.items()))
 
     @field_validator("constraints")
@@ -83,7 +85,9 @@ class Suite(_Frozen):
         present = {condition.severity for condition in self.conditions}
         for rule in self.verdict.success:
             if rule.severity not in present:
-                raise ValueError(f"verdict asks for success at severity {rule.severity}, but no condition has it")
+                raise ValueError(
+                    f"verdict asks for success at severity {rule.severity}, but no condition has it"
+                )
         return self
 
     @property
@@ -143,7 +147,10 @@ class Shown:
     suite: Suite
 
     def as_json(self) -> Mapping[str, Any]:
-        return {**self.suite.model_dump(mode="json"), "conditions": [c.model_dump() for c in self.suite.conditions]}
+        return {
+            **self.suite.model_dump(mode="json"),
+            "conditions": [c.model_dump() for c in self.suite.conditions],
+        }
 
     def table(self) -> str:
         suite = self.suite
@@ -152,7 +159,10 @@ class Shown:
             f"{suite.id}: {suite.title.en}",
             f"{len(suite.conditions)} conditions x {suite.episodes_per_condition} = {total:,} episodes, judged at "
             f"{suite.verdict.confidence:.0%} confidence",
-            *(f"success at severity {rule.severity}: at least {rule.at_least:.0%}" for rule in suite.verdict.success),
+            *(
+                f"success at severity {rule.severity}: at least {rule.at_least:.0%}"
+                for rule in suite.verdict.success
+            ),
             "",
         ]
         for each in suite.constraints:
@@ -191,7 +201,9 @@ class Validated:
     def table(self) -> str:
         lines = [f"{self.suite.id}: valid"]
         for task, binding in self.tasks.items():
-            lines.append(f"{task}: {len(binding.assessed)} of {len(self.suite.constraints)} constraints assessed")
+            lines.append(
+                f"{task}: {len(binding.assessed)} of {len(self.suite.constraints)} constraints assessed"
+            )
             lines += [f"    {each.id}: not assessed: {why}" for each, why in binding.not_assessed]
         return "\n".join(lines)
 

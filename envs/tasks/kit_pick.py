@@ -108,6 +108,7 @@ class KitPick(Task):
     sensed = {"part.pos": 1.0, "worker.hand.pos": 2.0, "tcp.pos": 0.2}
     tool_body = "hand"
     speed, turn = 0.8, 2.0
+    commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("N", 60.0))
 
     def build(self) -> mujoco.MjSpec:
         return compose("kit-pick", "fr3_link0")

@@ -1,0 +1,110 @@
+"""The input and output contract of a policy: names, units, ranges and rates; no simulator in here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..envs.errors import BadInput
+from ..envs.files import canonical_json
+
+if TYPE_CHECKING:
+    from ..envs.task import Task
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Column(_Frozen):
+    """One number of an observation, in [low, high]."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+
+class Channel(_Frozen):
+    """One number of an action in [low, high], and the command in SI units that it stands for: scale * action + offset."""
+
+    name: str
+    unit: str
+    scale: float
+    offset: float = 0.0
+    low: float = -1.0
+    high: float = 1.0
+
+
+class Contract(_Frozen):
+    """What a policy for `task` reads and writes. The ONNX file has one input, `observation` `(n, columns)` float32, and
+    the outputs `action` `(n, channels)` and, where exported by Genba, `command` (the same in SI units)."""
+
+    format: Literal[1] = 1
+    task: str
+    task_version: str
+    robot: str
+    control_hz: int = Field(gt=0)
+    physics_hz: int = Field(gt=0)
+    observation: tuple[Column, ...] = Field(min_length=1)
+    action: tuple[Channel, ...] = Field(min_length=1)
+
+    def to_bytes(self) -> bytes:
+        """The canonical JSON text."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def contract_of(task: Task) -> Contract:
+    """The contract that a policy of this task keeps."""
+    channels = tuple(
+        Channel(name=name, unit=unit, scale=scale)
+        for name, (unit, scale) in zip(task.action_names, task.commands, strict=True)
+    )
+    columns = tuple(
+        Column(name=name, unit=unit, low=-float(limit), high=float(limit))
+        for (name, unit), limit in zip(task.observation_names, task.observation_limits, strict=True)
+    )
+    return Contract(
+        task=task.id,
+        task_version=task.version,
+        robot=task.robot_name,
+        control_hz=task.control_hz,
+        physics_hz=task.physics_hz,
+        observation=columns,
+        action=channels,
+    )
+
+
+def read_contract(path: Path) -> Contract:
+    """Read `contract.json`. Raises BadInput."""
+    try:
+        return Contract.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; export the policy again") from None
+    except (OSError, ValidationError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{path}: not a contract: field {field or '(whole file)'}: {first['msg']}") from None
+
+
+def differences(found: Contract, expected: Contract) -> list[str]:
+    """What tells two contracts apart, as "control_hz: 20, expected 50"."""
+    lines = []
+    for name in Contract.model_fields:
+        mine, theirs = getattr(found, name), getattr(expected, name)
+        if mine == theirs:
+            continue
+        if isinstance(mine, tuple):
+            lines.append(f"{name}: {_columns(mine, theirs)}")
+        else:
+            lines.append(f"{name}: {mine}, expected {theirs}")
+    return lines
+
+
+def _columns(mine: tuple[BaseModel, ...], theirs: tuple[BaseModel, ...]) -> str:
+    if len(mine) != len(theirs):
+        return f"{len(mine)} columns, expected {len(theirs)}"
+    index = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
+    return f"column {index} is {mine[index]!r}, expected {theirs[index]!r}"

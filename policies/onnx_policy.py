@@ -1,0 +1,115 @@
+"""A policy in an ONNX file, run by onnxruntime on one thread: the same bits at any batch size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.errors import BadInput
+from ..envs.files import sha256_hex
+
+LARGEST_FILE = 1 << 30
+
+
+class OnnxPolicy:
+    """`policy.onnx` as something that acts.
+
+    Args:
+        path: the file; it must hold all of its weights itself.
+        name: what people call it (default: the name of its folder).
+        columns, channels: the expected width of `observation` and `action`; None accepts what the file says.
+
+    Raises BadInput on a file that is missing, not ONNX, or of other shapes.
+    """
+
+    kind = "onnx"
+
+    def __init__(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        columns: int | None = None,
+        channels: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        data = _read(self.path)
+        self.sha256 = sha256_hex(data)
+        self.name = name or self.path.resolve().parent.name
+        self._session = _session(self.path, data)
+        self._input = _one(self.path, "input", self._session.get_inputs(), "observation", columns)
+        self._output = _one(self.path, "output", self._session.get_outputs(), "action", channels)
+        self.commands = any(output.name == "command" for output in self._session.get_outputs())
+
+    def act(
+        self, observation: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """`(n, d)` observations to `(n, A)` actions in [-1, 1]; deterministic, so seeds and steps are not used."""
+        action: NDArray[np.float32] = self._session.run([self._output], {self._input: _rows(observation)})[0]
+        return action
+
+    def command(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`(n, A)` commands in the SI units of the contract."""
+        if not self.commands:
+            raise BadInput(
+                f"{self.path}: has no output 'command'; export it with genba train or genba import"
+            )
+        command: NDArray[np.float32] = self._session.run(["command"], {self._input: _rows(observation)})[0]
+        return command
+
+
+def _rows(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(observation, np.float32)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise BadInput(f"{path}: larger than 1 GB; not a policy of this size")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _session(path: Path, data: bytes) -> Any:
+    """A session on the CPU with one thread, from bytes: a model in memory cannot refer to other files."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.use_deterministic_compute = True
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises many types, all of them about this file
+        reason = " ".join(str(error).split())[:120]
+        raise BadInput(
+            f"{path}: not an ONNX model that onnxruntime {onnxruntime.__version__} can load ({reason})"
+        ) from None
+
+
+def _one(path: Path, what: str, found: list[Any], wanted: str, width: int | None) -> str:
+    """The name of the wanted input or output, after its type and shape were checked."""
+    names = [each.name for each in found]
+    if what == "input" and len(found) == 1:
+        chosen = found[0]
+    elif wanted in names:
+        chosen = found[names.index(wanted)]
+    elif what == "output" and len(found) == 1:
+        chosen = found[0]
+    else:
+        raise BadInput(f"{path}: expected an {what} '{wanted}', found {', '.join(names) or 'none'}")
+    expected = f"{what} '{chosen.name}': expected float32 (n, {width if width is not None else 'any'})"
+    shape = list(chosen.shape)
+    shown = (
+        f"{chosen.type.removeprefix('tensor(').removesuffix(')')} ({', '.join(str(each) for each in shape)})"
+    )
+    fits = len(shape) == 2 and not isinstance(shape[0], int)
+    fits = fits and (width is None or not isinstance(shape[1], int) or shape[1] == width)
+    if chosen.type != "tensor(float)" or not fits:
+        raise BadInput(f"{path}: {expected}, found {shown}")
+    return str(chosen.name)

@@ -1,0 +1,159 @@
+"""One judged episode again: the same sensor data, bit for bit, or an honest "other platform" with what still agrees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..envs.errors import BadInput
+from ..envs.platform import differences, fingerprint
+from ..envs.task import get_task
+from .episodes import Loop, Row, Watch
+from .evidence import Incomplete, checked_shard, platform_of, read_plan, rows_of, shard_path
+from .folders import find_check
+from .plan import Plan
+from .policy import Policy
+
+TOLERANCE = 1e-3  # of margins, in their units, on another platform
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A stored episode and the same one played now.
+
+    `equal`: the sensor data and the whole row are the same to the last bit. `agrees`: the outcome is the same and every margin within
+    `TOLERANCE`. `other_platform` lists what differs from the machine that stored it.
+    """
+
+    check: Path
+    stored: Row
+    now: Row
+    other_platform: tuple[str, ...]
+    video: Path | None = None
+
+    @property
+    def equal(self) -> bool:
+        return not self.changed
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The columns that differ."""
+        return tuple(name for name, value in self.stored.items() if not _same(value, self.now.get(name)))
+
+    @property
+    def agrees(self) -> bool:
+        same = all(self.stored[name] == self.now[name] for name in ("success", "reason"))
+        margins = (name for name in self.stored if name.startswith("margin."))
+        return same and all(_close(self.stored[name], self.now[name]) for name in margins)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.equal or (self.other_platform and self.agrees) else 1
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {
+            "trace_sha256": self.now["trace_sha256"],
+            "stored_sha256": self.stored["trace_sha256"],
+            "equal": self.equal,
+            "agrees": self.agrees,
+            "changed": list(self.changed),
+            "other_platform": list(self.other_platform),
+            "tolerance": TOLERANCE,
+            "check": str(self.check),
+            "episode": self.stored,
+            "video": str(self.video) if self.video else None,
+        }
+
+    def table(self) -> str:
+        row = self.stored
+        condition = "nominal" if not row["severity"] else f"{row['disturbance']} {row['severity']}"
+        lines = [f"replay   {self.check} episode {row['episode']} (seed {row['seed']}, {condition}): {row['reason']} after "
+                 f"{row['time_s']:.2f} s"]  # fmt: skip
+        if self.equal:
+            lines.append(f"         equal, bit for bit: {row['trace_sha256'][:16]}…")
+        elif self.other_platform:
+            word = (
+                f"outcome and margins agree within {TOLERANCE:g}"
+                if self.agrees
+                else "outcome or margins differ"
+            )
+            lines.append(f"         other platform ({'; '.join(self.other_platform)}): {word}")
+        else:
+            lines.append(f"         NOT equal on the same platform: {', '.join(self.changed[:6])} differ")
+        if self.video:
+            lines.append(f"         {self.video}")
+        return "\n".join(lines)
+
+
+def replay(where: str | Path, episode: int, policy: Policy, video: Path | None = None) -> Replayed:
+    """Play a judged episode again and compare it with what was stored.
+
+    Args:
+        where: a check, or a run (its latest check), or a release.
+        episode: its number in the plan.
+        policy: the one that was judged.
+        video: a .webm file to write.
+
+    Raises:
+        BadInput: no such episode, another policy, or another version of the task.
+    """
+    if video is None:
+        return replays(where, [episode], policy)[0]
+    from ..envs.render import Film
+
+    with Film(video) as film:
+        played = replays(where, [episode], policy, lambda loop: film.follow(loop.worlds, 0))[0]
+    return Replayed(played.check, played.stored, played.now, played.other_platform, video)
+
+
+def replays(
+    where: str | Path, episodes: Sequence[int], policy: Policy, watch: Watch | None = None, threads: int = 1
+) -> list[Replayed]:
+    """Several judged episodes again, in worlds of their own. `watch` is called at the start and after every tick."""
+    folder = find_check(where)
+    plan = read_plan(folder)
+    stored = [stored_row(folder, plan, episode) for episode in episodes]
+    loop = loop_of(plan, policy, len(episodes), threads)
+    rows = {row["episode"]: row for row in loop.play((plan.episode(index) for index in episodes), watch)}
+    other = tuple(differences(platform_of(folder), fingerprint()))
+    return [Replayed(folder, row, rows[row["episode"]], other) for row in stored]
+
+
+def loop_of(plan: Plan, policy: Policy, worlds: int, threads: int) -> Loop:
+    """The closed loop that a plan describes. Raises BadInput where this policy or Genba is not the planned one."""
+    if policy.sha256 != plan.policy.sha256:
+        raise BadInput(
+            f"policy {policy.name} ({policy.sha256[:12]}…) is not the one that was judged, {plan.policy.name} "
+            f"({plan.policy.sha256[:12]}…)"
+        )
+    task = get_task(plan.task)
+    if task.version != plan.task_version:
+        raise BadInput(
+            f"judged as {plan.task}/{plan.task_version}, but this Genba has {task.key}: check again"
+        )
+    assessed = {each.id for each in plan.assessed}
+    constraints = [constraint for constraint in plan.suite.values if constraint.id in assessed]
+    names = [condition.disturbance for condition in plan.conditions]
+    return Loop(policy, task, constraints, names, worlds, threads, plan.metrics)
+
+
+def stored_row(folder: Path, plan: Plan, episode: int) -> Row:
+    """The row of one episode, from its shard alone. Raises BadInput, Incomplete, Tampered."""
+    if not 0 <= episode < plan.episodes:
+        raise BadInput(f"no episode {episode} in {folder}: expected 0 to {plan.episodes - 1}")
+    number = episode // plan.episodes_per_shard
+    if not shard_path(folder, number).is_file():
+        raise Incomplete(f"{folder}: episode {episode} was not judged yet; go on with: genba check --resume")
+    rows = list(rows_of(checked_shard(folder, plan, number)))
+    return rows[episode - plan.shard(number).start]
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)))
+
+
+def _close(a: float, b: float) -> bool:
+    return _same(a, b) or abs(a - b) <= TOLERANCE
