@@ -32,18 +32,14 @@ def solve_spd(a: Array, b: Array) -> Array:
     The same operations in the same order for every world, so the same bits at any N and on any processor.
     """
     m = len(b)
-    a, b = a.copy(), b.copy()
-    for i in range(m):
-        for j in range(i + 1, m):
-            factor = a[j, i] / a[i, i]
-            a[j, i + 1 :] -= factor * a[i, i + 1 :]
-            b[j] -= factor * b[i]
-    x = np.empty_like(b)
+    both = np.concatenate([a, b[:, None]], axis=1)  # (m, m + 1, N)
+    for i in range(m - 1):
+        factor = both[i + 1 :, i] / both[i, i]
+        both[i + 1 :, i + 1 :] -= factor[:, None] * both[i, None, i + 1 :]
+    x = both[:, m].copy()
     for i in reversed(range(m)):
-        rest = b[i].copy()
-        for j in range(i + 1, m):
-            rest -= a[i, j] * x[j]
-        x[i] = rest / a[i, i]
+        x[i] /= both[i, i]
+        x[:i] -= both[:i, i] * x[i]
     return x
 
 
@@ -104,22 +100,19 @@ class CartesianTwist:
         """`(N, J)` rad/s that gives the commanded twist, solved on component arrays."""
         linear, angular = self.engine.jacobian(self.body, now["tcp.pos"])
         jacobian = np.ascontiguousarray(
-            np.concatenate([linear[:, :, self.dofs], angular[:, :, self.dofs]], axis=1).transpose(1, 2, 0)
+            np.concatenate([linear, angular], axis=1)[:, :, self.dofs].transpose(1, 2, 0)
         )  # (6, J, N)
         q = np.ascontiguousarray(now["arm.q"].T)
         posture = self.posture_gain * (self.posture[:, None] - q)
-        w, x, y, z = (np.ascontiguousarray(now["tcp.quat"][:, i]) for i in range(4))
+        w, x, y, z = np.ascontiguousarray(now["tcp.quat"].T)
         axis_x, axis_y = 2.0 * (x * z + w * y), 2.0 * (y * z - w * x)
         twist = np.stack([
             self.speed * action[:, 0], self.speed * action[:, 1], self.speed * action[:, 2],
             -self.upright_gain * axis_y, self.upright_gain * axis_x, self.turn * action[:, 3],
         ])
         rest = twist - (jacobian * posture[None]).sum(axis=1)
-        gram = np.empty((6, 6, jacobian.shape[2]))
-        for i in range(6):
-            for j in range(i, 6):
-                gram[i, j] = gram[j, i] = (jacobian[i] * jacobian[j]).sum(axis=0)
-            gram[i, i] += self.damping
+        gram = (jacobian[:, None] * jacobian[None]).sum(axis=2)  # (6, 6, N)
+        gram.reshape(36, -1)[::7] += self.damping
         solution = solve_spd(gram, rest)
         return np.ascontiguousarray((posture + (jacobian * solution[:, None]).sum(axis=0)).T)
 

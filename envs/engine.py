@@ -160,21 +160,21 @@ class Engine:
             control: `(N, K, nu)` actuator targets for each substep.
             ids: the worlds to advance (sorted), or None for all.
         """
+        stepped, errors = np.zeros(self.worlds, bool), np.zeros(self.worlds, bool)
+        stepped[slice(None) if ids is None else ids] = True
         try:
             if ids is None:
                 self.batch.rollout(self.substeps, control, record=["sensordata"], out={"sensordata": self.block})
             else:
                 part = self.batch.rollout(self.substeps, control[ids], record=["sensordata"], ids=ids)
                 self.block[ids] = part["sensordata"]
-            errors = np.zeros(self.worlds, bool)
         except SimulationError as failure:
-            errors = np.isin(np.arange(self.worlds), failure.ids)
+            errors[failure.ids] = True
             self.block[failure.ids] = np.nan
         counts = self._counts()
         raised = counts > self._warnings
         self._warnings = counts
         finite = np.isfinite(self.block[:, -1]).all(axis=-1) & np.isfinite(self.qvel).all(axis=-1)
-        stepped = np.ones(self.worlds, bool) if ids is None else np.isin(np.arange(self.worlds), ids)
         faults: NDArray[np.bool_] = stepped & (raised | errors | ~finite)
         return faults
 

@@ -201,7 +201,8 @@ class Worlds:
     def _reward(self, active: NDArray[np.bool_]) -> None:
         now = self.signals.now
         for name, term in self.task.rewards.items():
-            self.rewards[name] = np.where(active, np.nan_to_num(term(now)), 0.0)
+            value = term(now)
+            self.rewards[name] = np.where(active & np.isfinite(value), value, 0.0)
         ended = active & self.done
         self.rewards["goal"] = np.where(ended, np.where(self.success, 1.0, -1.0), 0.0)
         self.reward = np.zeros(self.rows)

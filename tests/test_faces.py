@@ -80,7 +80,7 @@ def test_reset_with_a_seed_plays_that_episode_again(tasks: dict[str, Any], task_
 def test_info_says_success_cost_and_every_reward_term(tasks: dict[str, Any], task_id: str) -> None:
     env = CellEnv(tasks[task_id])
     env.reset(seed=0)
-    _, reward, terminated, truncated, info = env.step(np.zeros(env.action_space.shape, np.float32))
+    _, reward, terminated, truncated, info = env.step(np.zeros(len(env.task.action_names), np.float32))
     terms = [value for name, value in info.items() if name.startswith("reward/")]
     assert len(terms) == len(env.task.rewards) + 1
     assert reward == pytest.approx(sum(terms), abs=1e-12)
@@ -93,7 +93,7 @@ def test_info_says_success_cost_and_every_reward_term(tasks: dict[str, Any], tas
 def test_running_out_of_time_truncates_and_nan_terminates(tasks: dict[str, Any], task_id: str) -> None:
     env = CellEnv(short(tasks, task_id, 3))
     env.reset(seed=1)
-    nothing = np.zeros(env.action_space.shape, np.float32)
+    nothing = np.zeros(len(env.task.action_names), np.float32)
     ends = [env.step(nothing)[2:4] for _ in range(3)]
     assert ends == [(False, False), (False, False), (False, True)]
     env.reset(seed=1)
@@ -153,7 +153,7 @@ def same(ours: Any, theirs: Any) -> None:
 
 
 def test_vector_face_by_default_in_spaces_of_n(tasks: dict[str, Any]) -> None:
-    envs = gymnasium.make_vec("genba/KitPick-v0", num_envs=2, threads=1)
+    envs: Any = gymnasium.make_vec("genba/KitPick-v0", num_envs=2, threads=1)
     observation, _ = envs.reset(seed=0)
     assert envs.observation_space.contains(observation)
     assert envs.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
