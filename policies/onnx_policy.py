@@ -22,6 +22,8 @@ class OnnxPolicy:
         name: what people call it (default: the name of its folder).
         columns, channels: the expected width of `observation` and `action`; None accepts what the file says.
 
+    `data` holds the bytes that `sha256` was taken of and that act.
+
     Raises BadInput on a file that is missing, not ONNX, or of other shapes.
     """
 
@@ -35,10 +37,10 @@ class OnnxPolicy:
         channels: int | None = None,
     ) -> None:
         self.path = Path(path)
-        data = _read(self.path)
-        self.sha256 = sha256_hex(data)
+        self.data = _read(self.path)
+        self.sha256 = sha256_hex(self.data)
         self.name = name or self.path.resolve().parent.name
-        self._session = _session(self.path, data)
+        self._session = _session(self.path, self.data)
         self._input = _one(self.path, "input", self._session.get_inputs(), "observation", columns)
         self._output = _one(self.path, "output", self._session.get_outputs(), "action", channels)
         self.commands = any(output.name == "command" for output in self._session.get_outputs())

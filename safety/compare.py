@@ -92,7 +92,11 @@ class Comparison:
             f"{self.a.plan.suite.id}, the same for both",
             f"         {'':<34}{'A':>10}{'B':>10}   B - A, together at 95 %",
         ]
-        shown = [each for each in self.differences if each.word in ORDER_SHOWN or each.what.startswith(ALWAYS_SHOWN)]
+        shown = [
+            each
+            for each in self.differences
+            if each.word in ORDER_SHOWN or each.what.startswith(ALWAYS_SHOWN)
+        ]
         for each in shown:
             i, unit = each.interval, "" if each.unit == "1" else f" {each.unit}"
             span = f"{i.estimate:+.4g} [{i.lower:+.4g}, {i.upper:+.4g}]{unit}"

@@ -25,6 +25,7 @@ TAIL_S = 1.0
 NOMINAL = "none"
 Row = dict[str, Any]
 Watch = Callable[["Loop"], None]
+Stop = Callable[["Loop"], NDArray[np.bool_]]
 
 
 class Loop:
@@ -62,8 +63,14 @@ class Loop:
         self.monitor_s = 0.0
         self._metrics = {name: np.zeros(self.worlds.rows) for name in metrics}
 
-    def play(self, episodes: Iterable[Episode], watch: Watch | None = None) -> Iterator[Row]:
-        """Rows as episodes end (not in their order). `watch` is called at the start and after every control tick."""
+    def play(
+        self, episodes: Iterable[Episode], watch: Watch | None = None, stop: Stop | None = None
+    ) -> Iterator[Row]:
+        """Rows as episodes end (not in their order).
+
+        `watch` is called at the start and after every control tick. `stop` says in which worlds, `(N,)`, the episode ends early; such
+        a row's reason is "running".
+        """
         queue = iter(episodes)
         self._start(np.arange(self.n), queue)
         if watch is not None:
@@ -72,6 +79,8 @@ class Loop:
             self._tick()
             if watch is not None:
                 watch(self)
+            if stop is not None:
+                self.worlds.done |= self.active & stop(self)
             ended = np.flatnonzero(self.active & self.worlds.done)
             if len(ended):
                 yield from self._finish(ended)

@@ -79,6 +79,17 @@ class Plan(_Frozen):
     versions: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
+    def _follows_the_suite(self) -> Plan:
+        suite = self.suite
+        asked = (suite.conditions, suite.episodes_per_condition, suite.verdict.confidence)
+        if (self.conditions, self.episodes_per_condition, self.confidence) != asked:
+            raise ValueError("expected the conditions, episodes and confidence of the suite")
+        ids = sorted(each.id for each in (*self.assessed, *self.not_assessed))
+        if ids != sorted(each.id for each in suite.constraints):
+            raise ValueError("expected each constraint of the suite once, assessed or not assessed")
+        return self
+
+    @model_validator(mode="after")
     def _adds_up(self) -> Plan:
         if self.episodes != len(self.conditions) * self.episodes_per_condition:
             raise ValueError(

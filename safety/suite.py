@@ -40,10 +40,10 @@ class SuccessRule(_Frozen):
 
 
 class VerdictRules(_Frozen):
-    """One-sided confidence of every bound, and the demands on success."""
+    """One-sided confidence of every bound, and the demands on success (none: only constraints gate)."""
 
     confidence: float = Field(default=0.95, ge=0.8, lt=1.0)
-    success: tuple[SuccessRule, ...] = Field(min_length=1)
+    success: tuple[SuccessRule, ...]
 
     @field_validator("success")
     @classmethod

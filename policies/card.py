@@ -1,0 +1,173 @@
+"""The card of a release: what a person must know before using it, written from the evidence. It claims nothing that was not shown."""
+
+from __future__ import annotations
+
+import re
+
+from ..envs.files import asset, load_yaml
+from ..envs.task import Task
+from ..safety.percent import at_least, at_most, plain
+from ..safety.result import CheckResult
+from ..safety.suite import Suite, suite_ids
+
+FORBIDDEN = (
+    r"\b(iso|ts)[ /\w:-]*\bcomplian(t|ce)", r"\bcertified\b", r"\bPL ?[a-e]\b", r"\bSIL ?[1-4]\b", r"\bEU AI Act complian",
+    r"\bAISI approved\b", r"\bsafe for use near people\b", r"\bOECD complian",
+)  # fmt: skip
+
+CARD = """# {name}
+
+A policy for **{task}** ({title}) on the robot `{robot}`, released by Genba {genba} after the verdict **{verdict}**.
+Everything below was computed in simulation. It is evidence about this file in this simulated cell, and about nothing else.
+
+## What it is
+
+| | |
+|---|---|
+| file | `policy.onnx`, SHA-256 `{policy_sha256}` |
+| reads | {columns} numbers, {control_hz} times a second (`contract.json`) |
+| writes | {channels} (`contract.json`) |
+| judged as | {task} version {task_version}, suite `{suite}` ({suite_note}), attempt {attempt} |
+| evidence | SHA-256 `{evidence_sha256}` |
+| plan | SHA-256 `{plan_sha256}`, written before the first episode |
+
+## Intended use
+
+Work in the cell described by the task, at the control rate above, with its monitor running, after an assessment of the real cell
+by those who answer for it. Not intended for any other cell, part, robot or rate. Genba is not a safety function, and a simulated
+check does not replace one.
+
+## What was shown
+
+In simulation, with {episodes:,} episodes over {conditions} conditions, judged at every physics substep ({physics_hz} Hz); bounds at
+{confidence:.0f} % confidence, one-sided.
+
+{success}
+
+| check | limit from | worst margin | violations | violated in at most | allowed |
+|---|---|---|---|---|---|
+{constraints}
+
+| condition | success | n |
+|---|---|---|
+{by_condition}
+
+## What was not shown
+
+{not_shown}
+
+## How it was made
+
+Training data: the task's own simulation; learnt on seeds that are disjoint from the judged ones. Evaluation data: `evidence/`, {episodes:,}
+rows from seeds drawn by the plan. Software: {versions}.
+
+## Look again
+
+    genba run {folder}              # 20 episodes with the monitor on
+    genba replay {folder} 0         # one judged episode, bit for bit on the same platform
+    sha256sum -c MANIFEST.sha256    # inside the folder
+"""
+
+
+def card(result: CheckResult, task: Task, name: str, folder: str) -> str:
+    """The text of `card.md`. Raises ValueError if it would make a claim that nothing here can support."""
+    plan = result.evidence.plan
+    suite = plan.suite
+    text = CARD.format(
+        name=name,
+        folder=folder,
+        task=plan.task,
+        title=task.title[0],
+        robot=task.robot_name,
+        genba=plan.versions.get("genba", "?"),
+        verdict=result.verdict.word,
+        policy_sha256=plan.policy.sha256,
+        columns=len(task.observation_names),
+        control_hz=task.control_hz,
+        physics_hz=task.physics_hz,
+        channels=", ".join(
+            f"{n} ({unit})" for n, (unit, _) in zip(task.action_names, task.commands, strict=True)
+        ),
+        task_version=plan.task_version,
+        suite=suite.id,
+        suite_note="as shipped" if as_shipped(suite) else "NOT as shipped: changed by its user",
+        attempt=result.as_json()["attempt"],
+        evidence_sha256=result.evidence.sha256,
+        plan_sha256=plan.sha256,
+        episodes=plan.episodes,
+        conditions=len(plan.conditions),
+        confidence=100 * plan.confidence,
+        success="\n".join(_success_lines(result)),
+        constraints="\n".join(_constraint_rows(result)),
+        by_condition="\n".join(_condition_rows(result)),
+        not_shown="\n".join(_not_shown(result)),
+        versions=", ".join(f"{key} {value}" for key, value in plan.versions.items()),
+    )
+    refuse_claims(text)
+    return text
+
+
+def refuse_claims(text: str) -> None:
+    """Raise ValueError on a phrase that claims conformity, certification or safety."""
+    for pattern in FORBIDDEN:
+        found = re.search(pattern, text, re.IGNORECASE if pattern.islower() else 0)
+        if found:
+            raise ValueError(f"this text may not claim '{found[0]}'")
+
+
+def as_shipped(suite: Suite) -> bool:
+    """Whether a suite is one of those that come with Genba, unchanged."""
+    return suite.id in suite_ids() and load_yaml(asset("suites", f"{suite.id}.yaml"), Suite) == suite
+
+
+def _success_lines(result: CheckResult) -> list[str]:
+    lines = []
+    for level in result.verdict.success:
+        where = "undisturbed" if level.severity == 0 else f"at severity {level.severity}"
+        lines.append(
+            f"- success {where}: {level.successes:,} of {level.n:,} episodes, at least {at_least(level.lower)} "
+            f"(demanded {plain(level.demand)})"
+        )
+    return lines
+
+
+def _constraint_rows(result: CheckResult) -> list[str]:
+    plan = result.evidence.plan
+    units = {each.id: "" if each.unit == "1" else f" {each.unit}" for each in plan.assessed}
+    constraints = {each.id: each for each in plan.suite.constraints}
+    rows = []
+    for each in result.verdict.constraints:
+        source = constraints[each.id].source
+        worst = f"{float(result.evidence.margins(each.id).min()):+.3g}{units[each.id]}"
+        allowed = plain(each.max_rate) if each.hard else "warns only"
+        rows.append(
+            f"| {constraints[each.id].says.en} | {source.document} ({source.confidence}) | {worst} | "
+            f"{each.violations:,} of {each.n:,} | {at_most(each.upper)} | {allowed} |"
+        )
+    return rows
+
+
+def _condition_rows(result: CheckResult) -> list[str]:
+    rows = result.as_json()["conditions"]
+    return [
+        f"| {'undisturbed' if row['severity'] == 0 else '{} {}'.format(row['disturbance'], row['severity'])} | "
+        f"{row['success']:.1%} | {row['n']:,} |"
+        for row in rows
+    ]
+
+
+def _not_shown(result: CheckResult) -> list[str]:
+    plan = result.evidence.plan
+    lines = [f"- {each.id}: not assessed, {each.why}" for each in plan.not_assessed]
+    gaps = dict.fromkeys(
+        gap
+        for each in plan.suite.constraints
+        for gap in each.cannot_show
+        if each.id not in {n.id for n in plan.not_assessed}
+    )
+    return [
+        *lines,
+        *(f"- {gap}" for gap in gaps),
+        "- anything outside the conditions above",
+        "- the gap between simulation and hardware",
+    ]

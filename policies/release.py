@@ -1,0 +1,200 @@
+"""Release what passed: a folder that works without Genba's learning side, with the evidence for it. No PASS, no release.
+
+Nothing stored is believed. The verdict is computed from the rows, the artefact is hashed again, its contract is compared with
+the task, and a sample of the judged episodes is played once more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..envs.errors import BadInput, GenbaError, Refused
+from ..envs.files import atomic_write_bytes, atomic_write_text
+from ..envs.task import Task, get_task
+from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
+from ..safety.folders import find_check
+from ..safety.replay import replays
+from ..safety.result import CheckResult, conclude
+from .card import card
+from .contract import Contract, contract_of, differences, read_contract
+from .manifest import verify_manifest, write_manifest
+from .onnx_policy import OnnxPolicy
+from .watch import watched
+
+SAMPLE = 4  # judged episodes that are played again
+TOLERANCE = 1e-5  # of `command` against `action`, relative to the command's scale
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release that was made, or that was there already with the same evidence."""
+
+    folder: Path
+    result: CheckResult
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {
+            "release": str(self.folder),
+            "verdict": self.result.verdict.word,
+            "evidence_sha256": self.result.evidence.sha256,
+        }
+
+    def table(self) -> str:
+        return f"release  {self.folder}        next: genba demo {self.folder}"
+
+
+def release(run: str | Path, out: str | Path = "releases") -> Released:
+    """Release the policy of a run, or of one of its checks.
+
+    Raises:
+        BadInput: nothing there, or a release of that name with other evidence.
+        Refused: no PASS, no complete evidence, another artefact or contract than was judged, a replay that differs.
+    """
+    result = _judged(Path(run))
+    plan = result.evidence.plan
+    policy = _artefact(result)
+    task = get_task(plan.task)
+    contract = _contract(result.folder.parent.parent, task)
+    _refuse_odd_outputs(policy, contract)
+    _refuse_other_episodes(result.evidence, policy)
+    folder = Path(out) / f"{plan.task}-{policy.sha256[:6]}"
+    if folder.exists():
+        return _already(folder, result)
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        _fill(draft, result, policy, contract, task, folder)
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Released(folder, result)
+
+
+def _judged(run: Path) -> CheckResult:
+    """The check that a run or path means, judged from its rows. Raises Refused unless it is a PASS."""
+    if not run.exists():
+        raise BadInput(f"{run}: no such folder; runs lie in runs/<task>/")
+    try:
+        result = conclude(read_evidence(find_check(run)))
+    except GenbaError as error:
+        raise Refused(f"no release without evidence: {error}") from None
+    if not result.passed:
+        reasons = result.verdict.reasons
+        more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
+        raise Refused(
+            f"no release without PASS: {result.folder} says {result.verdict.word}: {reasons[0]}{more}"
+        )
+    kind = result.evidence.plan.policy.kind
+    if kind != "onnx":
+        raise Refused(
+            f"a policy of kind '{kind}' can be checked, never released; train one with: genba train {result.evidence.plan.task}"
+        )
+    return result
+
+
+def _artefact(result: CheckResult) -> OnnxPolicy:
+    """The policy file of the run, if it is the very one that was judged."""
+    path = result.folder.parent.parent / "policy.onnx"
+    if not path.is_file():
+        raise Refused(f"{path}: is missing; the evidence is about a file that is not here")
+    policy = OnnxPolicy(path)
+    if policy.sha256 != result.evidence.plan.policy.sha256:
+        raise Refused(
+            f"{path}: is not the file that was judged ({policy.sha256[:12]}…, judged {result.evidence.plan.policy.sha256[:12]}…): check again"
+        )
+    return policy
+
+
+def _contract(run: Path, task: Task) -> Contract:
+    """The task's contract; the one that the run was exported with must be the same."""
+    expected = contract_of(task)
+    path = run / "contract.json"
+    if path.is_file():
+        other = differences(read_contract(path), expected)
+        if other:
+            raise Refused(f"{path}: is not the contract of {task.key}: {other[0]}; export and check again")
+    return expected
+
+
+def _refuse_odd_outputs(policy: OnnxPolicy, contract: Contract) -> None:
+    """Actions must lie in their range, and the commands must be what the contract makes of them."""
+    low = np.array([each.low for each in contract.observation])
+    high = np.array([each.high for each in contract.observation])
+    spread = np.random.default_rng(0).uniform(-1.0, 1.0, (256, len(low)))
+    observation = (low + (spread + 1.0) / 2.0 * (high - low)).astype(np.float32)
+    action = policy.act(observation, np.zeros(256, np.int64), np.zeros(256, np.int64)).astype(np.float64)
+    if not (np.isfinite(action).all() and (np.abs(action) <= 1.0).all()):
+        raise Refused(
+            f"{policy.path}: gives actions outside [-1, 1] for observations in its range; export again"
+        )
+    scale = np.array([each.scale for each in contract.action])
+    offset = np.array([each.offset for each in contract.action])
+    if (
+        np.abs(policy.command(observation) - (action * scale + offset)).max(initial=0.0)
+        > TOLERANCE * scale.max()
+    ):
+        raise Refused(
+            f"{policy.path}: its output 'command' is not what contract.json makes of 'action'; export again"
+        )
+
+
+def _refuse_other_episodes(evidence: Evidence, policy: OnnxPolicy) -> None:
+    """Play a sample of the judged episodes again. Nobody can choose which: the evidence's own hash does."""
+    digest = bytes.fromhex(evidence.sha256)
+    episodes = sorted(
+        {int.from_bytes(digest[4 * i : 4 * i + 4], "big") % len(evidence) for i in range(SAMPLE)}
+    )
+    for played in replays(evidence.folder, episodes, policy):
+        if played.exit_code:
+            episode = played.stored["episode"]
+            raise Refused(
+                f"{evidence.folder}: episode {episode} played again gives another result ({', '.join(played.changed[:3])}): "
+                "the evidence is not of this policy and this Genba: check again"
+            )
+
+
+def _already(folder: Path, result: CheckResult) -> Released:
+    """A release of the same policy: fine if it is whole and rests on the same evidence."""
+    try:
+        verify_manifest(folder)
+        same = read_plan(folder / "evidence").sha256 == result.evidence.plan.sha256
+    except GenbaError as error:
+        raise BadInput(f"{folder}: exists and is not whole ({error}); move it away") from None
+    if not same:
+        raise BadInput(f"{folder}: exists with the evidence of another check; move it away to release anew")
+    return Released(folder, result)
+
+
+def _fill(
+    draft: Path, result: CheckResult, policy: OnnxPolicy, contract: Contract, task: Task, folder: Path
+) -> None:
+    """Write everything into a folder that nobody sees yet."""
+    plan, source = result.evidence.plan, result.folder
+    draft.mkdir(parents=True)
+    atomic_write_bytes(draft / "policy.onnx", policy.data)
+    atomic_write_bytes(draft / "contract.json", contract.to_bytes())
+    assessed = {each.id for each in plan.assessed}
+    constraints = [each for each in plan.suite.values if each.id in assessed]
+    atomic_write_bytes(draft / "monitor.json", watched(constraints, task.table, task.physics_hz).to_bytes())
+    for name in ("plan.json", "plan.sha256", "platform.json"):
+        if (source / name).is_file():
+            atomic_write_bytes(draft / "evidence" / name, (source / name).read_bytes())
+    for number in range(plan.shards):
+        atomic_write_bytes(shard_path(draft / "evidence", number), shard_path(source, number).read_bytes())
+    atomic_write_text(draft / "card.md", card(result, task, folder.name, str(folder)))
+    _write_report(draft, result, policy)
+    write_manifest(draft)
+
+
+def _write_report(draft: Path, result: CheckResult, policy: OnnxPolicy) -> None:
+    """The report of the check, as one page."""
+    from ..safety.report import report
+
+    page = report(str(result.folder), policy)
+    atomic_write_bytes(draft / "report.html", page.read_bytes())
