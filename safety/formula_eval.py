@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..envs.errors import BadInput, UnknownName
 from .formula_tree import (
+    FORMULAS,
     Arithmetic,
     Call,
     Comparison,
@@ -29,6 +30,7 @@ from .formula_tree import (
     Number,
     Temporal,
     Until,
+    children,
     names,
     text,
     walk,
@@ -202,6 +204,20 @@ def samples(interval: tuple[float, float] | None, dt: float) -> Window:
         if abs(bound / dt - round(bound / dt)) > 1e-6:
             raise BadInput(f"{bound:g} s is not a whole number of samples of {dt:g} s: change the interval")
     return round(interval[0] / dt), round(interval[1] / dt)
+
+
+def horizon(node: Formula, dt: float) -> int | None:
+    """How many samples ahead a formula looks; None: to the end of the trace."""
+    match node:
+        case Temporal(interval=interval) | Until(interval=interval):
+            window = samples(interval, dt)
+            ahead = None if window is None else window[1]
+        case _:
+            ahead = 0
+    below = [horizon(child, dt) for child in children(node) if isinstance(child, FORMULAS)]
+    if ahead is None or None in below:
+        return None
+    return ahead + max([each for each in below if each is not None], default=0)
 
 
 def _function(name: str, ranks: tuple[int, ...]) -> Operation:

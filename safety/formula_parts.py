@@ -89,18 +89,25 @@ def margin(
     return margins[0], at_s[0]
 
 
-def part_margin(part: Part, values: Array, guard: Array | None, dt: float) -> tuple[Array, Array]:
-    """Smallest counted robustness of one part and its sample (-1: none), `(worlds,)`, from `(worlds, samples)`."""
+def part_margin(
+    part: Part, values: Array, guard: Array | None, dt: float, start: int = 0, end: int | None = None
+) -> tuple[Array, Array]:
+    """Smallest counted robustness of one part and its sample (-1: none), `(worlds,)`, from `(worlds, samples)`.
+
+    `values` begin at sample `start` of the trace; samples from `end` on do not count yet.
+    """
     if guard is not None:
         values = gated(values, guard)
-    begin, end = counted(part, guard is not None, dt)
-    values = values[:, begin : None if end is None else end + 1]
+    first, last = counted(part, guard is not None, dt)
+    stop = min(start + values.shape[1], np.inf if last is None else last + 1, np.inf if end is None else end)
+    skipped = max(first - start, 0)
+    values = values[:, skipped : max(int(stop) - start, 0)]
     if values.shape[1] == 0:
         return np.full(len(values), np.inf), np.full(len(values), -1.0)
     values = np.where(np.isnan(values), -np.inf, values)
-    first = values.argmin(axis=1)
-    low = values[np.arange(len(values)), first]
-    return low, np.where(low == np.inf, -1.0, first + begin)
+    worst = values.argmin(axis=1)
+    low = values[np.arange(len(values)), worst]
+    return low, np.where(low == np.inf, -1.0, worst + skipped + start)
 
 
 def counted(part: Part, guarded: bool, dt: float) -> tuple[int, int | None]:

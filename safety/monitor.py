@@ -1,8 +1,9 @@
 """The monitor: every constraint at every physics substep of many worlds, while they run.
 
 Parts of the form `always (present sample)` are a running minimum, a few array operations per block for all worlds. Parts
-that look ahead are recorded and evaluated by `finish`. Either way `finish` gives, bit for bit, what `formula_parts.margin`
-computes from the whole trace, however the trace was cut into blocks and whatever worlds ran beside it.
+that look ahead are recorded and evaluated by `finish` (or, live, as soon as their window has passed). Either way `finish`
+gives, bit for bit, what `formula_parts.margin` computes from the whole trace, however it was cut into blocks and whatever
+worlds ran beside it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..envs.errors import BadInput
 from .constraints import Bound, Constraint, absent_signals, bind_one
-from .formula_eval import Array, Program, as_truth, gated
+from .formula_eval import Array, Program, as_truth, gated, horizon
 from .formula_parts import Part, counted, worst_of
 from .formula_tree import Formula
 from .formula_units import Described
 from .recorder import Recorder
 
-LOOKS_AHEAD = "it looks ahead: it is decided after the episode"
+LOOKS_AHEAD = "it looks ahead to the end: it is decided after the episode"
+FEW_WORLDS = 4
 
 
 class Block(Protocol):
@@ -39,8 +41,10 @@ class Monitor:
         table: the signals' units and shapes.
         worlds: number of worlds, N.
         dt: seconds between samples; a block of K substeps advances K * dt.
-        causal: for a robot that runs: constraints whose signals are absent from the table, and those that look ahead, get
-            no column and are listed in `not_monitored` with the reason. Otherwise an absent signal is an error.
+        causal: for a robot that runs: constraints whose signals are absent from the table, and those that need the end of an
+            episode, get no column and are listed in `not_monitored` with the reason. Otherwise an absent signal is an error.
+        live: keep `now` and `worst` up to date also for formulas that look some seconds ahead, as late as they look. It costs
+            more per block than `finish` alone; None: with few worlds and when causal.
 
     Raises:
         UnknownName, BadInput: as `constraints.bind`.
@@ -54,6 +58,7 @@ class Monitor:
         dt: float,
         *,
         causal: bool = False,
+        live: bool | None = None,
     ) -> None:
         bound, self.not_monitored = _monitored(constraints, table, causal, dt)
         self.constraints: tuple[Constraint, ...] = tuple(each.constraint for each in bound)
@@ -71,28 +76,32 @@ class Monitor:
         self._low = np.full((len(rows), worlds), np.inf)
         self._at = np.full((len(rows), worlds), -1.0)
         self._now = np.full((len(rows), worlds), np.inf)
-        self._low[self._deferred] = self._now[self._deferred] = -np.inf
+        self._live = causal or (worlds <= FEW_WORLDS if live is None else live)
+        self._unknown = self._deferred[~self._recorder.bounded] if self._live else self._deferred
+        self._ended = np.zeros(worlds, dtype=bool)
         self._scratch = np.empty((0, len(self._rules), worlds))
 
     @property
     def now(self) -> Array:
-        """Margins of the last block, `(worlds, constraints)`; +inf where a guard was off, -inf for what looks ahead."""
-        return np.ascontiguousarray(self._reduced(self._now).T)
+        """Margins of the last block, `(worlds, constraints)`; +inf where a guard was off, -inf for what is `undecided`.
+
+        A formula that looks ahead speaks of the samples that have just become certain.
+        """
+        return self._shown(self._now)
 
     @property
     def worst(self) -> Array:
-        """Smallest margins since the restart, `(worlds, constraints)`; what looks ahead is -inf until `finish`."""
-        return np.ascontiguousarray(self._reduced(self._low).T)
+        """Smallest margins since the restart, `(worlds, constraints)`; -inf for what is `undecided`, until `finish`."""
+        return self._shown(self._low)
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """The constraints that look ahead: only `finish` knows their margin, until then its lower bound is -inf."""
-        late = set(self._deferred.tolist())
-        ends = [*self._starts[1:], len(self._low)]
+        """The constraints of which only `finish` knows the margin; until then their lower bound is -inf."""
+        late = np.isin(np.arange(len(self._low)), self._unknown)
         return tuple(
             name
-            for name, start, end in zip(self.ids, self._starts, ends, strict=True)
-            if late.intersection(range(start, end))
+            for name, parts in zip(self.ids, np.split(late, self._starts[1:]), strict=False)
+            if parts.any()
         )
 
     def update(self, signals: Block, active: NDArray[np.bool_] | None = None) -> None:
@@ -106,17 +115,21 @@ class Monitor:
         if self._rules:
             substeps = self._minimum(values, alive)
         self._samples[alive] += substeps
+        if self._live and len(self._deferred):
+            worlds = np.flatnonzero(alive)
+            low, at = self._recorder.decide(worlds, self._samples[worlds])
+            self._now[np.ix_(self._deferred, worlds)] = low
+            self._merge(worlds, low, at)
 
     def finish(self, ids: ArrayLike) -> tuple[Array, Array]:
         """Margins and the times (s) of the worst samples of these worlds, `(len(ids), constraints)` each.
 
-        A margin of +inf says that the constraint never applied (its time is NaN), -inf that a NaN was met.
+        A margin of +inf says that the constraint never applied (its time is NaN), -inf that a NaN was met. The episode is over
+        then: `restart` comes next.
         """
         worlds = np.asarray(ids, dtype=np.int64)
-        if len(self._deferred):
-            low, at = self._recorder.evaluate(worlds, self._samples[worlds])
-            self._low[np.ix_(self._deferred, worlds)] = low
-            self._at[np.ix_(self._deferred, worlds)] = at
+        self._merge(worlds, *self._recorder.evaluate(worlds, self._samples[worlds]))
+        self._ended[worlds] = True
         if not self.ids:
             return np.empty((len(worlds), 0)), np.empty((len(worlds), 0))
         margins, at_s = worst_of(self._low[:, worlds], self._at[:, worlds], self._starts, self.dt)
@@ -126,10 +139,17 @@ class Monitor:
         """Forget what was seen of these worlds: their next sample is at time 0."""
         worlds = np.asarray(ids, dtype=np.int64)
         self._samples[worlds] = 0
+        self._ended[worlds] = False
         self._at[:, worlds] = -1.0
-        for state in (self._low, self._now):
-            state[np.ix_(self._immediate, worlds)] = np.inf
-            state[np.ix_(self._deferred, worlds)] = -np.inf
+        self._low[:, worlds] = self._now[:, worlds] = np.inf
+        self._recorder.restart(worlds)
+
+    def _merge(self, worlds: NDArray[np.int64], low: Array, at: Array) -> None:
+        """Take what the recorder has counted, `(deferred parts, len(worlds))`, into the running minima."""
+        rows = np.ix_(self._deferred, worlds)
+        better = low < self._low[rows]
+        self._low[rows] = np.where(better, low, self._low[rows])
+        self._at[rows] = np.where(better, at, self._at[rows])
 
     def _minimum(self, values: Sequence[Array], alive: NDArray[np.bool_]) -> int:
         """Fold a block into the running minima; returns its number of samples."""
@@ -161,8 +181,13 @@ class Monitor:
                 self._scratch[:, column][outside] = np.inf
         return self._scratch
 
-    def _reduced(self, rows: Array) -> Array:
-        return np.minimum.reduceat(rows, self._starts, axis=0) + 0.0 if self.ids else rows
+    def _shown(self, parts: Array) -> Array:
+        """The worst part of each constraint, `(worlds, constraints)`."""
+        if not self.ids:
+            return np.empty((len(self._samples), 0))
+        known = parts.copy()
+        known[np.ix_(self._unknown, np.flatnonzero(~self._ended))] = -np.inf
+        return np.ascontiguousarray(np.minimum.reduceat(known, self._starts, axis=0).T) + 0.0
 
 
 @dataclass(frozen=True)
@@ -201,11 +226,11 @@ def _not_causal(constraint: Constraint, table: Mapping[str, Described], dt: floa
     if absent:
         return f"no such signal: {', '.join(absent)}"
     parts = bind_one(constraint, table).parts
-    if not all(part.immediate for part in parts):
-        return LOOKS_AHEAD
     try:
         for part in parts:
             counted(part, False, dt)
+            if horizon(part.inner, dt) is None:
+                return LOOKS_AHEAD
     except BadInput as error:
         return str(error)
     return None

@@ -12,6 +12,7 @@ from genba.envs.signals import Signal, Signals, SignalTable
 from genba.safety.constraints import Constraint, Source, bind_one
 from genba.safety.formula_parts import margin
 from genba.safety.monitor import Monitor
+from genba.safety.recorder import FIRST_CAPACITY
 
 DT = 0.002
 TABLE = SignalTable(
@@ -94,8 +95,9 @@ def same_bits(found, expected):
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
     strangers=st.integers(0, 4),
     with_nan=st.booleans(),
+    live=st.booleans(),
 )
-def test_streaming_equals_offline_bit_for_bit(seed, substeps, lengths, strangers, with_nan):
+def test_streaming_equals_offline_bit_for_bit(seed, substeps, lengths, strangers, with_nan, live):
     """Worlds of different lengths, some restarted half-way, among strangers, some of them inactive at times."""
     rng = np.random.default_rng(seed)
     blocks = max(lengths)
@@ -105,7 +107,7 @@ def test_streaming_equals_offline_bit_for_bit(seed, substeps, lengths, strangers
         data[rng.random(data.shape) < 0.003] = np.nan
     held = rng.uniform(0, 0.6, size=(count, blocks))
     order = rng.permutation(count)  # where each trace runs
-    monitor = Monitor(EVERY, TABLE, count, DT)
+    monitor = Monitor(EVERY, TABLE, count, DT, live=live)
 
     if seed % 2:  # a first life that must leave nothing behind
         monitor.update(Signals(TABLE, rng.normal(size=(count, 4, COLUMNS)) * 9, {"rate": np.ones(count)}))
@@ -176,7 +178,7 @@ def test_inactive_worlds_stand_still():
 
 
 def test_what_looks_ahead_is_undecided_until_the_end():
-    monitor = Monitor(EVERY, TABLE, 1, DT)
+    monitor = Monitor(EVERY, TABLE, 1, DT, live=False)
     assert monitor.undecided == tuple(each.id for each in LATE)
     monitor.update(Signals(TABLE, np.zeros((1, 5, COLUMNS)), {"rate": np.zeros(1)}))
     late = [monitor.ids.index(name) for name in monitor.undecided]
@@ -184,6 +186,38 @@ def test_what_looks_ahead_is_undecided_until_the_end():
     margins, _ = monitor.finish([0])
     same_bits(monitor.worst, margins)
     assert np.isfinite(margins[0, monitor.ids.index("lets-go")])
+
+
+def test_live_a_window_is_decided_as_soon_as_it_has_passed():
+    """Force above 1 must fall below 0.5 within 3 samples: broken from sample 2 on, known after sample 5."""
+    monitor = Monitor([LATE[1], LATE[3]], TABLE, 1, DT, live=True)
+    assert monitor.undecided == ("mixed",)
+    seen = []
+    for force in [0, 0, 2, 2, 2, 2, 0, 0]:
+        data = np.zeros((1, 1, COLUMNS))
+        data[..., 5] = force
+        monitor.update(Signals(TABLE, data, {}))
+        seen.append((monitor.now[0, 0], monitor.worst[0, 0]))
+    inf = np.inf
+    assert seen == [(inf, inf)] * 3 + [(1, 1), (1, 1), (-1, -1), (0.5, -1), (0.5, -1)]
+    assert monitor.worst[0, 1] == -inf
+    assert monitor.finish([0])[0].tolist() == [[-1.0, -1.0]]  # the force came no nearer to -1 than 0
+
+
+def test_a_robot_that_runs_for_long_keeps_a_short_record():
+    rng = np.random.default_rng(2)
+    data = rng.normal(size=(1, 2200, COLUMNS))
+    rules = [each for each in EVERY if each.id != "mixed"]
+    monitor = Monitor(rules, TABLE, 1, DT, causal=True)
+    assert monitor.not_monitored == () and monitor.undecided == ()
+    held = np.zeros((1, 2200))
+    for block in blocks_of(data, held, 1):
+        monitor.update(block)
+    assert monitor._recorder._traces.shape[2] == FIRST_CAPACITY
+    expected = offline(rules, data, held, 1)
+    found = monitor.finish([0])
+    same_bits(found[0], expected[0])
+    same_bits(found[1], expected[1])
 
 
 def test_nan_in_a_counted_sample_is_minus_infinity_at_its_time():
@@ -221,13 +255,16 @@ def test_a_running_robot_monitors_what_it_can_and_lists_the_rest():
     table = {name: TABLE[name] for name in ("force", "speed", "height")}
     monitor = Monitor(EVERY, table, 1, 0.02, causal=True)
     assert monitor.ids == ("never", "never-applies")
-    looks_ahead = "it looks ahead: it is decided after the episode"
     assert dict(monitor.not_monitored) == {
         "speed": "no such signal: tcp.vel",
         "separation": "no such signal: distance, required",
         "two-parts": "no such signal: share, rate",
         "interval": "0.008 s is not a whole number of samples of 0.02 s: change the interval",
-        **dict.fromkeys(["reacts", "lets-go", "until", "mixed", "nested"], looks_ahead),
+        "reacts": "0.002 s is not a whole number of samples of 0.02 s: change the interval",
+        "lets-go": "0.006 s is not a whole number of samples of 0.02 s: change the interval",
+        "until": "0.03 s is not a whole number of samples of 0.02 s: change the interval",
+        "nested": "0.01 s is not a whole number of samples of 0.02 s: change the interval",
+        "mixed": "it looks ahead to the end: it is decided after the episode",
     }
     values = {"force": 3.0, "speed": 0.5, "height": 1.0}
     monitor.update({name: np.array([[value]]) for name, value in values.items()})
