@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Lookup(Mapping[str, Array]):
         self.lead = lead
         self._data = data
         self._held = held
-        self._cache: dict[str, Array] = {}
+        self._cache: dict[str | Derivation, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
         cached = self._cache.get(name)
@@ -86,11 +87,20 @@ class Lookup(Mapping[str, Array]):
             cached = self._cache[name] = self._read(name)
         return cached
 
+    def once(self, function: Derivation) -> Array:
+        """The function's value at this instant, computed at the first call."""
+        cached = self._cache.get(function)
+        if cached is None:
+            cached = self._cache[function] = function(self)
+        return cached
+
     def _read(self, name: str) -> Array:
         signal = self.table[name]
         if signal.kind == "sensor":
             part = self._data[..., self.table.columns[name]]
-            return part[..., 0] if not signal.shape else part.reshape(*self.lead, *signal.shape)
+            if len(signal.shape) > 1:
+                return part.reshape(*self.lead, *signal.shape)
+            return part if signal.shape else part[..., 0]
         if signal.kind == "derived":
             return self.table.derivations[name](self)
         if signal.kind == "constant":
@@ -111,6 +121,11 @@ class Lookup(Mapping[str, Array]):
         other = Lookup(self.table, self._data, self._held, self.lead)
         other._cache.update(values)
         return other
+
+
+def once(function: Derivation) -> Derivation:
+    """Decorates a function of signals that several terms use: computed once an instant. Its result must not be changed."""
+    return wraps(function)(lambda s: s.once(function))
 
 
 class Signals:

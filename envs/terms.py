@@ -6,35 +6,44 @@ import numpy as np
 
 from .signals import Array
 
+ARCTANH_09 = float(np.arctanh(0.9))
+
 
 def norm(v: Array) -> Array:
     """Length of vectors `(..., 3)` -> `(...)`, summed in a fixed order."""
-    return np.asarray(np.sqrt(v[..., 0] * v[..., 0] + v[..., 1] * v[..., 1] + v[..., 2] * v[..., 2]))
+    return np.asarray(np.sqrt(dot(v, v)))
 
 
 def norm_xy(v: Array) -> Array:
     """Horizontal length of vectors `(..., >=2)`."""
-    return np.asarray(np.sqrt(v[..., 0] * v[..., 0] + v[..., 1] * v[..., 1]))
+    square = v * v
+    return np.asarray(np.sqrt(square[..., 0] + square[..., 1]))
 
 
 def dot(a: Array, b: Array) -> Array:
     """Dot product of vectors `(..., 3)`, summed in a fixed order."""
-    return np.asarray(a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2])
+    product = a * b
+    return np.asarray(product[..., 0] + product[..., 1] + product[..., 2])
 
 
 def near(distance: Array, within: float) -> Array:
     """1 at distance 0, falling smoothly, 0.1 at `within` (same unit as the distance)."""
-    return np.asarray(1.0 - np.tanh(np.arctanh(0.9) * distance / within))
+    return np.asarray(1.0 - np.tanh(ARCTANH_09 * distance / within))
 
 
 def ramp(x: Array, low: float, high: float) -> Array:
     """0 below `low`, 1 above `high`, linear between."""
-    return np.clip((x - low) / (high - low), 0.0, 1.0)
+    return np.asarray((x - low) / (high - low)).clip(0.0, 1.0)
+
+
+def components(v: Array) -> Array:
+    """Vectors `(..., d)` as d contiguous arrays `(d, ...)`: some functions round strided numbers differently."""
+    return np.ascontiguousarray(v.transpose(-1, *range(v.ndim - 1)))
 
 
 def yaw_of(quat: Array) -> Array:
     """Yaw in rad of quaternions `(..., 4)`, w first."""
-    w, x, y, z = (np.ascontiguousarray(quat[..., i]) for i in range(4))
+    w, x, y, z = components(quat)
     return np.asarray(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
 
 
@@ -50,7 +59,7 @@ def up_of(quat: Array) -> Array:
 
 def minimum_jerk(phase: Array) -> Array:
     """Smooth step 0 -> 1 for phase in [0, 1] (Flash and Hogan 1985), clipped outside."""
-    p = np.clip(phase, 0.0, 1.0)
+    p = phase.clip(0.0, 1.0)
     return np.asarray(p * p * p * (10.0 + p * (6.0 * p - 15.0)))
 
 

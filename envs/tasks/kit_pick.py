@@ -16,10 +16,10 @@ from ..cell import compose
 from ..control import CartesianTwist
 from ..engine import Engine
 from ..robots import load_robot
-from ..signals import Array, Derivation, Lookup, Signal, Signals
+from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import dot, minimum_jerk, near, norm, norm_xy, ramp, segment_distance, up_of, wrap, yaw_of
+from ..terms import components, dot, minimum_jerk, near, norm, norm_xy, ramp, segment_distance, up_of, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -63,34 +63,41 @@ def box_margin(points: Array, low: Array, high: Array) -> Array:
     return np.where(inside > 0, -inside, norm(outside))
 
 
+@once
 def _grip_angle(s: Lookup) -> Array:
     """Angle in rad of the axis along which the fingers close, in the horizontal plane."""
-    w, x, y, z = (np.ascontiguousarray(s["tcp.quat"][..., i]) for i in range(4))
+    w, x, y, z = components(s["tcp.quat"])
     return np.asarray(np.arctan2(1.0 - 2.0 * (x * x + z * z), 2.0 * (x * y - w * z)))
 
 
+@once
 def _grip_yaw(s: Lookup) -> Array:
     return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(yaw_of(s["part.quat"]) - _grip_angle(s), np.pi))
 
 
+@once
 def _yaw_error(s: Lookup) -> Array:
     return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(np.pi / 2 - yaw_of(s["part.quat"]), np.pi))
 
 
+@once
 def _place_yaw(s: Lookup) -> Array:
     """The turn that sets the part straight and brings the wrist back to its middle (the part looks the same after half a turn)."""
     error, hand = _yaw_error(s), wrap(_grip_angle(s) - GRIP_ANGLE)
     return np.where(s["part.shape"][..., 1] > 0.5, 0.0, error - np.pi * np.rint((hand + error) / np.pi))
 
 
+@once
 def _part_from_tcp(s: Lookup) -> Array:
     return s["part.pos"] - s["tcp.pos"]
 
 
+@once
 def _goal_from_part(s: Lookup) -> Array:
     return s["target.pos"] - s["part.pos"]
 
 
+@once
 def _hand_from_tcp(s: Lookup) -> Array:
     return s["worker.hand.pos"] - s["tcp.pos"]
 
@@ -207,23 +214,23 @@ class KitPick(Task):
         "tcp": Term(lambda s: s["tcp.pos"], "m", ("x", "y", "z")),
         "tcp_velocity": Term(lambda s: s["tcp.vel"], "m/s", ("x", "y", "z")),
         "part_from_tcp": Term(_part_from_tcp, "m", ("x", "y", "z")),
-        "part_from_tcp_30mm": Term(lambda s: np.clip(_part_from_tcp(s), -0.03, 0.03), "m", ("x", "y", "z")),
-        "part_from_tcp_8mm": Term(lambda s: np.clip(_part_from_tcp(s), -0.008, 0.008), "m", ("x", "y", "z")),
+        "part_from_tcp_30mm": Term(_part_from_tcp, "m", ("x", "y", "z"), 0.03),
+        "part_from_tcp_8mm": Term(_part_from_tcp, "m", ("x", "y", "z"), 0.008),
         "goal_from_part": Term(_goal_from_part, "m", ("x", "y", "z")),
-        "goal_from_part_30mm": Term(lambda s: np.clip(_goal_from_part(s), -0.03, 0.03), "m", ("x", "y", "z")),
-        "goal_from_part_8mm": Term(lambda s: np.clip(_goal_from_part(s), -0.008, 0.008), "m", ("x", "y", "z")),
+        "goal_from_part_30mm": Term(_goal_from_part, "m", ("x", "y", "z"), 0.03),
+        "goal_from_part_8mm": Term(_goal_from_part, "m", ("x", "y", "z"), 0.008),
         "grip_yaw": Term(_grip_yaw, "rad"),
-        "grip_yaw_fine": Term(lambda s: np.clip(_grip_yaw(s), -0.1, 0.1), "rad"),
+        "grip_yaw_fine": Term(_grip_yaw, "rad", limit=0.1),
         "place_yaw": Term(_place_yaw, "rad"),
-        "place_yaw_fine": Term(lambda s: np.clip(_place_yaw(s), -0.1, 0.1), "rad"),
+        "place_yaw_fine": Term(_place_yaw, "rad", limit=0.1),
         "gripper_width": Term(lambda s: s["gripper.width"], "m"),
-        "grip_force": Term(lambda s: np.clip(s["grip.force"], 0.0, 20.0), "N"),
+        "grip_force": Term(lambda s: s["grip.force"], "N", limit=20.0),
         "part_shape": Term(lambda s: s["part.shape"], "1", SHAPES),
         "part_up": Term(lambda s: up_of(s["part.quat"]), "1"),
-        "part_velocity": Term(lambda s: np.clip(s["part.vel"], -1.0, 1.0), "m/s", ("x", "y", "z")),
-        "hand_from_tcp": Term(lambda s: np.clip(_hand_from_tcp(s), -0.6, 0.6), "m", ("x", "y", "z")),
+        "part_velocity": Term(lambda s: s["part.vel"], "m/s", ("x", "y", "z"), 1.0),
+        "hand_from_tcp": Term(_hand_from_tcp, "m", ("x", "y", "z"), 0.6),
         "hand_velocity": Term(lambda s: s["worker.hand.vel"], "m/s", ("x", "y", "z")),
-        "worker_distance": Term(lambda s: np.clip(s["worker.distance"], 0.0, 0.6), "m"),
+        "worker_distance": Term(lambda s: np.maximum(s["worker.distance"], 0.0), "m", limit=0.6),
     }
 
     rewards = {
