@@ -43,6 +43,13 @@ def solve_spd(a: Array, b: Array) -> Array:
     return x
 
 
+def _span(indices: list[int]) -> slice:
+    """Consecutive indices as a slice, which copies faster than a list."""
+    if indices != list(range(indices[0], indices[0] + len(indices))):
+        raise ValueError(f"{indices} must follow each other in the model")
+    return slice(indices[0], indices[0] + len(indices))
+
+
 def ramp_targets(start: Array, end: Array, substeps: int) -> Array:
     """Straight lines `(N, K, J)` from `start` (excluded) to `end` (included), both `(N, J)`."""
     share = (np.arange(1, substeps + 1) / substeps)[None, :, None]
@@ -68,13 +75,15 @@ class CartesianTwist:
         model = engine.model
         self.engine, self.robot, self.posture, self.speed, self.turn = engine, robot, posture, speed, turn
         self.body = model.body(tool_body).id
-        self.dofs = [int(model.joint(name).dofadr[0]) for name in robot.joints]
-        self.actuators = [model.actuator(f"arm{i + 1}").id for i in range(len(robot.joints))]
+        self.dofs = _span([int(model.joint(name).dofadr[0]) for name in robot.joints])
+        self.actuators = _span([model.actuator(f"arm{i + 1}").id for i in range(len(robot.joints))])
         self.grip = model.actuator(grip).id
         self.grip_force = float(model.actuator_forcerange[self.grip, 1])
         gain = model.actuator_gainprm[self.actuators, 0]
         self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain
         self.dt = engine.substeps * model.opt.timestep
+        margin = 0.01
+        self.low, self.high = robot.q_min + margin, robot.q_max - margin
         joints = len(robot.joints)
         self.q, self.qd = np.zeros((engine.worlds, joints)), np.zeros((engine.worlds, joints))
 
@@ -86,11 +95,11 @@ class CartesianTwist:
         velocity, clamped = self._limited(wanted)
         start = self.q + self.feed_forward * self.qd
         measured = now["arm.q"]
-        step = np.clip(self.q + velocity * self.dt, measured - self.lead, measured + self.lead)
-        margin = 0.01
-        held = np.clip(step, self.robot.q_min + margin, self.robot.q_max - margin)
-        clamped |= (held != step).any(axis=1)
-        self.qd = np.where(held != step, 0.0, velocity)
+        step = (self.q + velocity * self.dt).clip(measured - self.lead, measured + self.lead)
+        held = step.clip(self.low, self.high)
+        stopped = held != step
+        clamped |= stopped.any(axis=1)
+        self.qd = np.where(stopped, 0.0, velocity)
         self.q = held
         out[:, :, self.actuators] = ramp_targets(start, self.q + self.feed_forward * self.qd, out.shape[1])
         out[:, :, self.grip] = (action[:, 4] * self.grip_force)[:, None]
@@ -106,10 +115,9 @@ class CartesianTwist:
         posture = self.posture_gain * (self.posture[:, None] - q)
         w, x, y, z = np.ascontiguousarray(now["tcp.quat"].T)
         axis_x, axis_y = 2.0 * (x * z + w * y), 2.0 * (y * z - w * x)
-        twist = np.stack([
-            self.speed * action[:, 0], self.speed * action[:, 1], self.speed * action[:, 2],
-            -self.upright_gain * axis_y, self.upright_gain * axis_x, self.turn * action[:, 3],
-        ])
+        twist = np.empty((6, len(action)))
+        twist[:3] = self.speed * action[:, :3].T
+        twist[3], twist[4], twist[5] = -self.upright_gain * axis_y, self.upright_gain * axis_x, self.turn * action[:, 3]
         rest = twist - (jacobian * posture[None]).sum(axis=1)
         gram = (jacobian[:, None] * jacobian[None]).sum(axis=2)  # (6, 6, N)
         gram.reshape(36, -1)[::7] += self.damping
@@ -121,7 +129,7 @@ class CartesianTwist:
         scale = 1.0 / np.maximum((np.abs(wanted) / (0.95 * self.robot.qd_max)).max(axis=1), 1.0)
         scaled = wanted * scale[:, None]
         low, high = self.robot.velocity_limits(self.q)
-        target = np.clip(scaled, 0.95 * low, 0.95 * high)
+        target = scaled.clip(0.95 * low, 0.95 * high)
         change = target - self.qd
         fastest = (np.abs(change) / (self.robot.qdd_max * self.dt)).max(axis=1)
         part = 1.0 / np.maximum(fastest, 1.0)

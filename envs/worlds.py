@@ -30,8 +30,8 @@ class Worlds:
         disturbances: names of those that `reset` may switch on.
         trace: keep a SHA-256 of every world's sensor data, substep by substep.
 
-    After `step`: `done`, `success`, `reason`, `reward`, `rewards`, `signals` (the truth). Worlds that are done stand still until
-    `reset`. Arrays hold `n` rows (two at least: one world is padded, so that it takes the same arithmetic as many).
+    After `step`: `done`, `success`, `reason`, `reward`, `rewards`, `signals` (the truth), and with a tail `in_path` (a person's
+    hand was in the robot's way). Worlds that are done stand still until `reset`. Arrays hold `n` rows (two at least: one world is padded, so that it takes the same arithmetic as many).
     """
 
     def __init__(
@@ -64,6 +64,9 @@ class Worlds:
         self.reward = np.zeros(rows)
         self.rewards: dict[str, Array] = {name: np.zeros(rows) for name in task.rewards}
         self.steps_max = round(task.horizon_s * task.control_hz)
+        self._hold_steps = round(SUCCESS_HOLD_S * task.control_hz)
+        self._tail_steps = round(tail_s * task.control_hz)
+        self._ticks = np.arange(1, task.substeps + 1) / task.physics_hz
         self._held_for = np.zeros(rows, np.int64)
         self._reached = np.zeros(rows, bool)
         self._tail = np.zeros(rows, np.int64)
@@ -148,7 +151,7 @@ class Worlds:
         wanted = np.array(action, np.float64, order="C")
         broken = active & ~np.isfinite(wanted).all(axis=1)
         wanted[broken] = 0.0
-        wanted = np.clip(wanted, -1.0, 1.0)
+        wanted = wanted.clip(-1.0, 1.0)
         self.held["action.rate"][:] = np.where(self.steps > 0, np.abs(wanted - self.held["action"]).max(axis=1), 0.0)
         self.held["action"][:] = wanted
         for disturbance in self.disturbances.values():
@@ -169,8 +172,7 @@ class Worlds:
 
     def _drive(self, wanted: Array, active: NDArray[np.bool_]) -> None:
         clamped = self.controller.targets(wanted, self.signals.now, self._control)
-        ticks = np.arange(1, self.task.substeps + 1) / self.task.physics_hz
-        times = self.steps[:, None] * self.task.dt + ticks[None]
+        times = self.steps[:, None] * self.task.dt + self._ticks
         for actuator, target in self.task.drive(times, self._memory).items():
             self._control[:, :, actuator] = target
         self.held["limits.active"][:] = clamped
@@ -180,17 +182,16 @@ class Worlds:
         now, task = self.signals.now, self.task
         at_goal = task.success(now) & active
         self._held_for = np.where(at_goal, self._held_for + 1, 0)
-        reached = active & ~self._reached & (self._held_for >= round(SUCCESS_HOLD_S * task.control_hz))
-        self.cycle_s[reached] = self.time_s[reached]
-        self._reached |= reached
+        reached = active & ~self._reached & (self._held_for >= self._hold_steps)
+        if reached.any():
+            self.cycle_s[reached] = self.time_s[reached]
+            self._reached |= reached
         self._tail += active & self._reached
-        self.in_path |= active & task.in_path(now)
-        tail = round(self.tail_s * task.control_hz)
-        over = self._reached & (self._tail > tail)
-        reason = np.full(self.rows, RUNNING)
-        reason[over] = np.where(at_goal, SUCCESS, NOT_KEPT)[over]
+        if self._tail_steps:
+            self.in_path |= active & task.in_path(now)
+        over = self._reached & (self._tail > self._tail_steps)
         late = ~self._reached & (self.steps >= self.steps_max)
-        reason[late] = TIMEOUT
+        reason = np.where(over, np.where(at_goal, SUCCESS, NOT_KEPT), np.where(late, TIMEOUT, RUNNING))
         failures = task.failed(now)
         reason = np.where((failures > 0) & (reason != SUCCESS), failures, reason)
         reason = np.where(faults, FAULT, reason)
@@ -200,12 +201,9 @@ class Worlds:
 
     def _reward(self, active: NDArray[np.bool_]) -> None:
         now = self.signals.now
-        for name, term in self.task.rewards.items():
-            value = term(now)
-            self.rewards[name] = np.where(active & np.isfinite(value), value, 0.0)
-        ended = active & self.done
-        self.rewards["goal"] = np.where(ended, np.where(self.success, 1.0, -1.0), 0.0)
-        self.reward = np.zeros(self.rows)
-        for value in self.rewards.values():
-            self.reward = self.reward + value
+        goal = np.where(self.done, np.where(self.success, 1.0, -1.0), 0.0)
+        terms = np.array([*(term(now) for term in self.task.rewards.values()), goal])
+        terms = np.where(active & np.isfinite(terms), terms, 0.0)
+        self.rewards = dict(zip((*self.task.rewards, "goal"), terms, strict=True))
+        self.reward = terms.sum(axis=0)
         self.returns += self.reward
