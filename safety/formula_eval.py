@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..envs.errors import BadInput, UnknownName
+from .formula_time import Window, always, eventually, until
 from .formula_tree import (
     FORMULAS,
     Arithmetic,
@@ -38,7 +39,6 @@ from .formula_tree import (
 
 Array = NDArray[np.float64]
 Operation = Callable[..., Array]
-Window = tuple[int, int] | None
 
 COMPARE = {
     "<=": operator.le,
@@ -126,10 +126,10 @@ class Program:
             case Junction():
                 return JUNCTIONS[node.operator], (self.add(node.left), self.add(node.right)), 0
             case Temporal():
-                extreme = _always if node.operator == "always" else _eventually
+                extreme = always if node.operator == "always" else eventually
                 return partial(extreme, window=samples(node.interval, self.dt)), (self.add(node.operand),), 0
             case Until():
-                step = partial(_until, window=samples(node.interval, self.dt))
+                step = partial(until, window=samples(node.interval, self.dt))
                 return step, (self.add(node.left), self.add(node.right)), 0
 
 
@@ -256,56 +256,3 @@ JUNCTIONS: dict[str, Operation] = {"and": np.minimum, "or": np.maximum, "implies
 
 def _truth(compare: Callable[[Array, Array], NDArray[np.bool_]], left: Array, right: Array) -> Array:
     return np.where(np.isnan(left) | np.isnan(right), np.nan, np.where(compare(left, right), 1.0, -1.0))
-
-
-def _always(values: Array, window: Window) -> Array:
-    """Minimum over the samples from i + begin to i + end, cut at the end of the trace; `(..., samples)`."""
-    if window is None:
-        return np.minimum.accumulate(values[..., ::-1], axis=-1)[..., ::-1]
-    result = np.full_like(values, np.inf)
-    ahead = values[..., window[0] :]
-    result[..., : ahead.shape[-1]] = _running_minimum(ahead, window[1] - window[0] + 1)
-    return result
-
-
-def _eventually(values: Array, window: Window) -> Array:
-    return -_always(-values, window)
-
-
-def _running_minimum(values: Array, width: int) -> Array:
-    """Minimum over `width` samples from each one on (van Herk's blocks: two running minima, whatever the width)."""
-    count = values.shape[-1]
-    if width >= count:
-        return _always(values, None)
-    blocks = -(-(count + width - 1) // width)
-    padded = np.full((*values.shape[:-1], blocks * width), np.inf)
-    padded[..., :count] = values
-    by_block = padded.reshape(*values.shape[:-1], blocks, width)
-    onward = np.minimum.accumulate(by_block, axis=-1).reshape(padded.shape)
-    backward = np.minimum.accumulate(by_block[..., ::-1], axis=-1)[..., ::-1].reshape(padded.shape)
-    return np.minimum(backward[..., :count], onward[..., width - 1 : width - 1 + count])
-
-
-def _until(left: Array, right: Array, window: Window) -> Array:
-    """Until by `left U[a,b] right = always[0,a) left and (eventually[0,b-a] right and left U right) from i + a on`."""
-    unbounded = _until_unbounded(left, right)
-    if window is None:
-        return unbounded
-    begin, end = window
-    target = np.minimum(unbounded, _eventually(right, (0, end - begin)))
-    result = np.full_like(target, -np.inf)
-    result[..., : max(target.shape[-1] - begin, 0)] = target[..., begin:]
-    return result if begin == 0 else np.minimum(result, _always(left, (0, begin - 1)))
-
-
-def _until_unbounded(left: Array, right: Array) -> Array:
-    """r[i] = max(right[i], min(left[i], r[i+1])), composed over spans of 1, 2, 4, ... samples: log2(samples) steps."""
-    through, reached = left.copy(), right.copy()
-    span = 1
-    while span < reached.shape[-1]:
-        reached[..., :-span] = np.maximum(
-            reached[..., :-span], np.minimum(through[..., :-span], reached[..., span:])
-        )
-        through[..., :-span] = np.minimum(through[..., :-span], through[..., span:])
-        span *= 2
-    return reached
