@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -160,6 +159,5 @@ def _look_alike(one: mujoco.MjModel, other: mujoco.MjModel) -> bool:
 def _quiet(logger: logging.Logger) -> None:
     """Studio logs every visitor to stdout, which belongs to results: warnings only, and to stderr."""
     logger.setLevel(logging.WARNING)
-    for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
+    logger.handlers.clear()
+    logger.propagate = True

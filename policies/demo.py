@@ -166,7 +166,7 @@ def demo(
 def _show(what: str, task: str | None, seed: int) -> Show:
     if what in task_ids():
         what, task = "scripted", what
-    policy = load_policy(what, task)
+    policy = load_policy(what, task or "")
     job, suite = get_task(policy.task), load_suite(SUITE)
     watched = [bound.constraint for bound in suite.bind(job).assessed]
     conditions = [(condition.disturbance, condition.severity) for condition in suite.conditions]

@@ -18,7 +18,7 @@ def panel(show: Show) -> dict[str, Any]:
     states = {limit["state"] for limit in limits}
     return {
         "title": dict(zip(("en", "ja"), task.title, strict=True)),
-        "policy": show.policy.name,
+        "policy": "expert (scripted)" if show.policy.kind == "scripted" else show.policy.name,
         "episode": show.episode + 1,
         "seed": int(worlds.seeds[0]),
         "time_s": float(worlds.time_s[0]),
