@@ -1,6 +1,8 @@
 """Constraint files: every mistake is one line with file, line and field; what a cell lacks is listed, not ignored."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,8 @@ from genba.envs.errors import BadInput, UnknownName
 from genba.envs.signals import Signal
 from genba.safety.constraints import GATING, WARNING, bind, from_dict, to_dict
 from genba.safety.constraints_yaml import load_constraints
+
+Write = Callable[[str], Path]
 
 GOOD = """\
 constraints:
@@ -34,8 +38,8 @@ CELL = {
 
 
 @pytest.fixture
-def written(tmp_path):
-    def write(text):
+def written(tmp_path: Path) -> Write:
+    def write(text: str) -> Path:
         path = tmp_path / "suite.yaml"
         path.write_text(text, encoding="utf-8")
         return path
@@ -43,7 +47,7 @@ def written(tmp_path):
     return write
 
 
-def test_a_file_becomes_plain_values(written):
+def test_a_file_becomes_plain_values(written: Write) -> None:
     separation, grip = load_constraints(written(GOOD))
     assert separation.id == "separation" and separation.hard and separation.max_rate == 0.01
     assert separation.when == "tcp.speed > 0.02" and separation.says["ja"] == "作業者は十分に離れている"
@@ -80,7 +84,7 @@ def test_a_file_becomes_plain_values(written):
         ('{en: "The part is not crushed"}', "{ja: x}", ":10: field constraints.1.says.en: expected a value, found nothing"),
     ],
 )  # fmt: skip
-def test_each_mistake_is_one_line_with_its_place(written, old, new, message):
+def test_each_mistake_is_one_line_with_its_place(written: Write, old: str, new: str, message: str) -> None:
     assert old in GOOD
     path = written(GOOD.replace(old, new, 1))
     with pytest.raises(BadInput) as caught:
@@ -91,7 +95,7 @@ def test_each_mistake_is_one_line_with_its_place(written, old, new, message):
 
 @pytest.mark.parametrize("confidence", [*GATING, *WARNING])
 @pytest.mark.parametrize("hard", ["true", "false"])
-def test_only_sources_that_were_read_may_gate(written, confidence, hard):
+def test_only_sources_that_were_read_may_gate(written: Write, confidence: str, hard: str) -> None:
     path = written(GOOD.replace("confirmed_secondary", confidence).replace("hard: true", f"hard: {hard}"))
     if hard == "true" and confidence in WARNING:
         with pytest.raises(BadInput, match="may not gate"):
@@ -100,7 +104,7 @@ def test_only_sources_that_were_read_may_gate(written, confidence, hard):
         assert load_constraints(path)[0].hard == (hard == "true")
 
 
-def test_a_bound_constraint_knows_the_unit_of_its_margin(written):
+def test_a_bound_constraint_knows_the_unit_of_its_margin(written: Write) -> None:
     binding = bind(load_constraints(written(GOOD)), CELL)
     assert [(each.constraint.id, each.unit) for each in binding.assessed] == [
         ("separation", "m"),
@@ -109,7 +113,7 @@ def test_a_bound_constraint_knows_the_unit_of_its_margin(written):
     assert binding.not_assessed == ()
 
 
-def test_what_only_this_cell_lacks_is_listed(written):
+def test_what_only_this_cell_lacks_is_listed(written: Write) -> None:
     constraints = load_constraints(written(GOOD))
     alone = {name: signal for name, signal in CELL.items() if not name.startswith(("worker.", "separation."))}
     binding = bind(constraints, alone, vocabulary=CELL)
@@ -117,19 +121,19 @@ def test_what_only_this_cell_lacks_is_listed(written):
     assert binding.not_assessed == ((constraints[0], "no such signal: worker.distance, separation.required"),)
 
 
-def test_a_cell_without_the_signals_of_a_guard_cannot_assess(written):
+def test_a_cell_without_the_signals_of_a_guard_cannot_assess(written: Write) -> None:
     alone = {name: signal for name, signal in CELL.items() if name != "tcp.speed"}
     binding = bind(load_constraints(written(GOOD)), alone, vocabulary=CELL)
     assert [reason for _, reason in binding.not_assessed] == ["no such signal: tcp.speed"]
 
 
-def test_a_misspelt_signal_is_an_error_that_lists_the_closest(written):
+def test_a_misspelt_signal_is_an_error_that_lists_the_closest(written: Write) -> None:
     constraints = load_constraints(written(GOOD.replace("worker.distance", "worker.distanse")))
     with pytest.raises(UnknownName, match="unknown signal 'worker.distanse'. Did you mean worker.distance"):
         bind(constraints, CELL, vocabulary=CELL)
 
 
-def test_mixed_units_name_the_constraint_and_both_units(written):
+def test_mixed_units_name_the_constraint_and_both_units(written: Write) -> None:
     constraints = load_constraints(written(GOOD.replace("- separation.required", "- grip.force")))
     with pytest.raises(BadInput) as caught:
         bind(constraints, CELL)
@@ -138,12 +142,12 @@ def test_mixed_units_name_the_constraint_and_both_units(written):
     )
 
 
-def test_stored_constraints_come_back_equal(written):
+def test_stored_constraints_come_back_equal(written: Write) -> None:
     for constraint in load_constraints(written(GOOD)):
         assert from_dict(json.loads(json.dumps(to_dict(constraint)))) == constraint
 
 
-def test_a_stored_constraint_that_was_cut_short_says_so(written):
+def test_a_stored_constraint_that_was_cut_short_says_so(written: Write) -> None:
     data = to_dict(load_constraints(written(GOOD))[0])
     del data["formula"]
     with pytest.raises(BadInput, match="stored constraint 'separation' cannot be read"):

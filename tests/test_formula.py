@@ -3,11 +3,13 @@
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.signals import Signal
@@ -17,6 +19,7 @@ from genba.safety.formula_tree import (
     Arithmetic,
     Call,
     Comparison,
+    Formula,
     Junction,
     Name,
     Not,
@@ -30,6 +33,9 @@ from genba.safety.units import parse_unit
 with warnings.catch_warnings():  # its parser runtime imports what Python has deprecated
     warnings.simplefilter("ignore")
     import rtamt
+
+Array = NDArray[np.float64]
+Trace = dict[str, Array]
 
 TABLE = {
     "tcp.speed": Signal("tcp.speed", "m/s"),
@@ -82,7 +88,7 @@ guards = st.recursive(
 values = st.integers(-6, 6).map(lambda n: n / 2)
 
 
-def traces(worlds, shortest=1):
+def traces(worlds: int, shortest: int = 1) -> st.SearchStrategy[Trace]:
     length = st.shared(st.integers(shortest, 14), key="length")
     one = length.flatmap(
         lambda n: st.lists(st.lists(values, min_size=n, max_size=n), min_size=worlds, max_size=worlds)
@@ -92,7 +98,7 @@ def traces(worlds, shortest=1):
     )
 
 
-def in_rtamt(formula, trace):
+def in_rtamt(formula: Formula, trace: dict[str, Array]) -> Array:
     """rtamt's robustness of one world, one sample a second."""
     specification = rtamt.StlDiscreteTimeSpecification()
     for name in ("x", "y"):
@@ -105,7 +111,7 @@ def in_rtamt(formula, trace):
         return np.array([value for _, value in specification.evaluate(data)])
 
 
-def as_rtamt(node):
+def as_rtamt(node: Any) -> str:
     match node:
         case Number(value=value):
             return f"{value:.6f}"
@@ -122,13 +128,13 @@ def as_rtamt(node):
     return f"(({as_rtamt(node.left)}) {node.operator} ({as_rtamt(node.right)}))"
 
 
-def between(interval):
+def between(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f"[{interval[0]:.0f}:{interval[1]:.0f}]"
 
 
 @settings(max_examples=300, deadline=None)
 @given(formula=formulas, trace=traces(1, shortest=2))  # rtamt measures its period between samples
-def test_robustness_equals_rtamt(formula, trace):
+def test_robustness_equals_rtamt(formula: Formula, trace: Trace) -> None:
     one = {name: rows[0] for name, rows in trace.items()}
     expected = in_rtamt(formula, one)
     np.testing.assert_array_equal(robustness(formula, trace, dt=1.0)[0], expected)
@@ -137,7 +143,7 @@ def test_robustness_equals_rtamt(formula, trace):
 
 @settings(max_examples=150, deadline=None)
 @given(formula=formulas, trace=traces(3))
-def test_robustness_has_the_sign_of_a_boolean_evaluation(formula, trace):
+def test_robustness_has_the_sign_of_a_boolean_evaluation(formula: Formula, trace: Trace) -> None:
     found = robustness(formula, trace, dt=1.0)
     for world in range(3):
         for sample in range(found.shape[1]):
@@ -148,7 +154,7 @@ def test_robustness_has_the_sign_of_a_boolean_evaluation(formula, trace):
 
 @settings(max_examples=150, deadline=None)
 @given(guard=guards, trace=traces(2))
-def test_a_guard_is_boolean_logic(guard, trace):
+def test_a_guard_is_boolean_logic(guard: Formula, trace: Trace) -> None:
     found = holds(guard, trace)
     expected = [
         [is_true(guard, trace, world, sample) for sample in range(found.shape[1])] for world in range(2)
@@ -157,24 +163,24 @@ def test_a_guard_is_boolean_logic(guard, trace):
     assert set(np.unique(found)) <= {-1.0, 1.0}
 
 
-def is_true(node, trace, world, sample):
+def is_true(node: Any, trace: Trace, world: int, sample: int) -> bool:
     """Plain recursion over booleans, one sample at a time: slow and obviously right."""
 
-    def number(expression):
+    def number(expression: Any) -> float:
         match expression:
             case Number(value=value):
                 return value
             case Name(name=name):
-                return trace[name][world, sample]
+                return float(trace[name][world, sample])
             case Call(function=function, arguments=(only,)):
                 return abs(number(only)) if function == "abs" else -number(only)
         left, right = number(expression.left), number(expression.right)
         return {"+": left + right, "-": left - right, "*": left * right}[expression.operator]
 
-    def at(formula, when):
+    def at(formula: Formula, when: int) -> bool:
         return is_true(formula, trace, world, when)
 
-    def window(interval):
+    def window(interval: tuple[float, float] | None) -> range:
         length = trace["x"].shape[1]
         begin, end = (0, length) if interval is None else map(int, interval)
         return range(sample + begin, min(sample + end + 1, length))
@@ -203,13 +209,13 @@ def is_true(node, trace, world, sample):
 
 @settings(max_examples=200, deadline=None)
 @given(formula=formulas)
-def test_text_of_a_formula_parses_to_the_same_formula(formula):
+def test_text_of_a_formula_parses_to_the_same_formula(formula: Formula) -> None:
     assert parse(text(formula)) == formula
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(alphabet="xy19. ()[]<>=+-*/,alwysndorimpeutv&", max_size=40) | st.text(max_size=20))
-def test_no_text_makes_the_parser_crash(anything):
+def test_no_text_makes_the_parser_crash(anything: str) -> None:
     try:
         parse(anything)
     except BadInput as error:
@@ -233,7 +239,7 @@ def test_no_text_makes_the_parser_crash(anything):
         ("x - -y < 1", "(x - (-y)) < 1"),
     ],
 )
-def test_binding_strength(written, meant):
+def test_binding_strength(written: str, meant: str) -> None:
     assert parse(written) == parse(meant)
 
 
@@ -259,7 +265,7 @@ def test_binding_strength(written, meant):
         ("x" + " + x" * 999 + " < 1", "the formula has 2002 words and signs; at most 400 are read: split it"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_says_where_and_what_was_meant(written, message):
+def test_what_cannot_be_read_says_where_and_what_was_meant(written: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse(written)
     assert str(caught.value) == message
@@ -285,7 +291,7 @@ def test_what_cannot_be_read_says_where_and_what_was_meant(written, message):
         ("always (grip.force * tcp.speed <= 80 W)", "N*m/s"),
     ],
 )
-def test_a_formula_has_one_unit(written, unit):
+def test_a_formula_has_one_unit(written: str, unit: str) -> None:
     assert check_formula(parse(written), TABLE) == unit
 
 
@@ -315,18 +321,18 @@ def test_a_formula_has_one_unit(written, unit):
          "column 20: '==' has no margin: use <= or >=, or move it to `when`"),
     ],
 )  # fmt: skip
-def test_units_and_shapes_that_do_not_fit_are_named(written, message):
+def test_units_and_shapes_that_do_not_fit_are_named(written: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         check_formula(parse(written), TABLE)
     assert str(caught.value) == message
 
 
-def test_an_unknown_signal_lists_the_closest():
+def test_an_unknown_signal_lists_the_closest() -> None:
     with pytest.raises(UnknownName, match=r"unknown signal 'tcp.sped'. Did you mean tcp.speed"):
         check_formula(parse("always (tcp.sped <= 1)"), TABLE)
 
 
-def test_a_guard_may_mix_units_but_not_look_ahead():
+def test_a_guard_may_mix_units_but_not_look_ahead() -> None:
     check_guard(parse("tcp.speed > 0.02 and part.shape == 2 and worker.distance < 1"), TABLE)
     with pytest.raises(BadInput, match="column 22: `when` looks at the present sample only"):
         check_guard(parse("tcp.speed > 0.02 and always worker.distance < 1"), TABLE)
@@ -335,12 +341,12 @@ def test_a_guard_may_mix_units_but_not_look_ahead():
 @pytest.mark.parametrize(
     ("one", "other"), [("N*m", "kg*m^2/s^2"), ("m/s2", "m / s^2"), ("N", "J/m"), ("Hz", "1/s"), ("1", "m/m")]
 )
-def test_equal_units(one, other):
+def test_equal_units(one: str, other: str) -> None:
     assert parse_unit(one) == parse_unit(other)
 
 
 @pytest.mark.parametrize("wrong", ["", "m/", "/s", "m s", "3 m", "m**"])
-def test_what_is_no_unit(wrong):
+def test_what_is_no_unit(wrong: str) -> None:
     with pytest.raises(BadInput, match="is not a unit"):
         parse_unit(wrong) if wrong != "m s" else parse_unit("m//s")
 
@@ -348,7 +354,7 @@ def test_what_is_no_unit(wrong):
 # ---- values
 
 
-def test_vectors_functions_and_indices():
+def test_vectors_functions_and_indices() -> None:
     rng = np.random.default_rng(1)
     trace = {
         "v": rng.normal(size=(4, 9, 3)),
@@ -375,14 +381,14 @@ def test_vectors_functions_and_indices():
         )
 
 
-def test_an_interval_must_fall_on_samples():
+def test_an_interval_must_fall_on_samples() -> None:
     trace = {"x": np.zeros(10)}
     assert robustness(parse("always [0, 0.3] x < 1"), trace, dt=0.1).shape == (10,)
     with pytest.raises(BadInput, match=r"0.25 s is not a whole number of samples of 0.1 s"):
         robustness(parse("always [0, 0.25] x < 1"), trace, dt=0.1)
 
 
-def test_windows_are_cut_at_the_end_of_the_trace():
+def test_windows_are_cut_at_the_end_of_the_trace() -> None:
     trace = {"x": np.array([3.0, 1.0, 2.0])}
     np.testing.assert_array_equal(robustness(parse("always [1, 2] x > 0"), trace, 1.0), [1.0, 2.0, np.inf])
     np.testing.assert_array_equal(
@@ -392,7 +398,7 @@ def test_windows_are_cut_at_the_end_of_the_trace():
 
 @settings(max_examples=100, deadline=None)
 @given(formula=formulas, trace=traces(1), spot=st.integers(0, 13), name=st.sampled_from(["x", "y"]))
-def test_nan_never_makes_a_formula_look_better(formula, trace, spot, name):
+def test_nan_never_makes_a_formula_look_better(formula: Formula, trace: Trace, spot: int, name: str) -> None:
     """A NaN result, or the same as for any value in its place."""
     spoilt = {key: rows.copy() for key, rows in trace.items()}
     spoilt[name][0, spot % trace["x"].shape[1]] = np.nan
@@ -404,7 +410,7 @@ def test_nan_never_makes_a_formula_look_better(formula, trace, spot, name):
         np.testing.assert_array_equal(found[certain], expected[certain])
 
 
-def test_long_traces_take_time_in_proportion():
+def test_long_traces_take_time_in_proportion() -> None:
     """A window of half a trace of 200,000 samples is as cheap as a narrow one."""
     trace = {"x": np.random.default_rng(0).normal(size=(1, 200_000))}
     found = robustness(parse("always [0, 100000] (x < 9 until [10, 99999] x > 1)"), trace, 1.0)
@@ -414,7 +420,7 @@ def test_long_traces_take_time_in_proportion():
 # ---- margins of whole traces
 
 
-def test_a_guarded_always_counts_the_samples_where_the_guard_holds():
+def test_a_guarded_always_counts_the_samples_where_the_guard_holds() -> None:
     trace = {"d": np.array([[5.0, -1.0, 2.0, 3.0]]), "v": np.array([[1.0, 0.0, 1.0, 1.0]])}
     formula = parse("always (d >= 0)")
     assert margin(split(formula), None, trace, 0.5) == (np.array([-1.0]), np.array([0.5]))
@@ -424,7 +430,7 @@ def test_a_guarded_always_counts_the_samples_where_the_guard_holds():
     assert low[0] == np.inf and np.isnan(at[0])
 
 
-def test_a_guarded_eventually_holds_from_wherever_the_guard_holds():
+def test_a_guarded_eventually_holds_from_wherever_the_guard_holds() -> None:
     trace = {"z": np.array([[0.0, 0.0, 2.0, 0.0, 0.0, 0.0]]), "g": np.array([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]])}
     formula = split(parse("eventually [0, 2] z >= 1"))
     assert margin(formula, None, trace, 1.0)[0][0] == 1.0
@@ -433,21 +439,23 @@ def test_a_guarded_eventually_holds_from_wherever_the_guard_holds():
 
 
 @pytest.mark.parametrize("spoilt", ["d", "v"])
-def test_nan_where_the_guard_holds_or_in_the_guard_is_a_violation(spoilt):
+def test_nan_where_the_guard_holds_or_in_the_guard_is_a_violation(spoilt: str) -> None:
     trace = {"d": np.array([[5.0, 4.0, 6.0]]), "v": np.array([[1.0, 1.0, 0.0]])}
     trace[spoilt][0, 1] = np.nan
     low, at = margin(split(parse("always (d >= 0)")), parse("v > 0.5"), trace, 1.0)
     assert (low[0], at[0]) == (-np.inf, 1.0)
 
 
-def test_nan_where_the_guard_is_off_does_not_count():
+def test_nan_where_the_guard_is_off_does_not_count() -> None:
     trace = {"d": np.array([[5.0, np.nan]]), "v": np.array([[1.0, 0.0]])}
     assert margin(split(parse("always (d >= 0)")), parse("v > 0.5"), trace, 1.0)[0][0] == 5.0
 
 
 @settings(max_examples=60, deadline=None)
 @given(formula=formulas.filter(is_temporal), trace=traces(2))
-def test_without_a_guard_the_margin_is_the_robustness_of_the_first_sample(formula, trace):
+def test_without_a_guard_the_margin_is_the_robustness_of_the_first_sample(
+    formula: Formula, trace: Trace
+) -> None:
     try:
         parts = split(formula)
     except BadInput:
@@ -456,12 +464,12 @@ def test_without_a_guard_the_margin_is_the_robustness_of_the_first_sample(formul
 
 
 @pytest.mark.parametrize("written", ["x <= 1", "always x <= 1 and y >= 2", "not x <= 1 or eventually y <= 1"])
-def test_a_comparison_that_only_the_first_sample_could_break_is_refused(written):
+def test_a_comparison_that_only_the_first_sample_could_break_is_refused(written: str) -> None:
     with pytest.raises(BadInput, match="first sample only: write always"):
         split(parse(written))
 
 
-def test_the_judge_of_a_running_robot_needs_numpy_only():
+def test_the_judge_of_a_running_robot_needs_numpy_only() -> None:
     code = (
         "import sys, genba.safety.formula, genba.safety.monitor, genba.safety.constraints\n"
         "bad = {'mujoco', 'gymnasium', 'torch', 'stable_baselines3', 'pydantic', 'yaml', 'rtamt'} & set(sys.modules)\n"
@@ -471,5 +479,5 @@ def test_the_judge_of_a_running_robot_needs_numpy_only():
     assert done.returncode == 0, done.stderr
 
 
-def test_names_are_listed_once_in_order():
+def test_names_are_listed_once_in_order() -> None:
     assert names(parse("always (b.c > a and a > b.c + d[2])")) == ("b.c", "a", "d")

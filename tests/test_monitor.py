@@ -1,11 +1,13 @@
 """The monitor: streaming in any blocks, beside any worlds, equals the whole trace at once, bit for bit."""
 
 import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.signals import Signal, Signals, SignalTable
@@ -13,6 +15,8 @@ from genba.safety.constraints import Constraint, Source, bind_one
 from genba.safety.formula_parts import margin
 from genba.safety.monitor import Monitor
 from genba.safety.recorder import FIRST_CAPACITY
+
+Array = NDArray[np.float64]
 
 DT = 0.002
 TABLE = SignalTable(
@@ -35,7 +39,7 @@ TABLE = SignalTable(
 COLUMNS = 14
 
 
-def constraint(formula, when=None, name="c", hard=True):
+def constraint(formula: str, when: str | None = None, name: str = "c", hard: bool = True) -> Constraint:
     return Constraint(name, {"en": name}, formula, Source("cell", "test", "cell_spec"), hard, when)
 
 
@@ -57,7 +61,7 @@ LATE = [
 EVERY = IMMEDIATE + LATE
 
 
-def blocks_of(data, held, substeps):
+def blocks_of(data: Array, held: Array, substeps: int) -> Iterator[Signals]:
     """Signals of `data` (worlds, samples, columns) cut into blocks of K; `held` (worlds, blocks) is constant in a block."""
     for number, start in enumerate(range(0, data.shape[1], substeps)):
         yield Signals(TABLE, data[:, start : start + substeps], {"rate": held[:, number]})
@@ -66,15 +70,17 @@ def blocks_of(data, held, substeps):
 class _Whole:
     """The same signals over a whole trace, held values repeated."""
 
-    def __init__(self, data, held, substeps):
+    def __init__(self, data: Array, held: Array, substeps: int) -> None:
         self._sensors = Signals(TABLE, data, {})
         self._rate = np.repeat(held, substeps, axis=1)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Array:
         return self._rate if name == "rate" else self._sensors[name]
 
 
-def offline(constraints, data, held, substeps):
+def offline(
+    constraints: Sequence[Constraint], data: Array, held: Array, substeps: int
+) -> tuple[Array, Array]:
     """Margins and times `(worlds, constraints)` from whole traces."""
     source = _Whole(data, held, substeps)
     trace = {name: source[name] for name in TABLE}
@@ -83,7 +89,7 @@ def offline(constraints, data, held, substeps):
     return np.stack([low for low, _ in found], axis=1), np.stack([at for _, at in found], axis=1)
 
 
-def same_bits(found, expected):
+def same_bits(found: Array, expected: Array) -> None:
     assert found.dtype == expected.dtype and found.shape == expected.shape
     assert np.ascontiguousarray(found).tobytes() == np.ascontiguousarray(expected).tobytes()
 
@@ -97,7 +103,9 @@ def same_bits(found, expected):
     with_nan=st.booleans(),
     live=st.booleans(),
 )
-def test_streaming_equals_offline_bit_for_bit(seed, substeps, lengths, strangers, with_nan, live):
+def test_streaming_equals_offline_bit_for_bit(
+    seed: int, substeps: int, lengths: list[int], strangers: int, with_nan: bool, live: bool
+) -> None:
     """Worlds of different lengths, some restarted half-way, among strangers, some of them inactive at times."""
     rng = np.random.default_rng(seed)
     blocks = max(lengths)
@@ -128,11 +136,11 @@ def test_streaming_equals_offline_bit_for_bit(seed, substeps, lengths, strangers
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_worlds_that_restart_one_by_one_keep_their_own_time(seed):
+def test_worlds_that_restart_one_by_one_keep_their_own_time(seed: int) -> None:
     rng = np.random.default_rng(seed)
     worlds, substeps = 3, 4
     monitor = Monitor(EVERY, TABLE, worlds, DT)
-    lives = [[] for _ in range(worlds)]
+    lives: list[list[tuple[Array, float]]] = [[] for _ in range(worlds)]
     for _ in range(12):
         data = rng.normal(size=(worlds, substeps, COLUMNS))
         held = rng.uniform(0, 0.6, size=worlds)
@@ -141,7 +149,7 @@ def test_worlds_that_restart_one_by_one_keep_their_own_time(seed):
             lives[world].append((data[world], held[world]))
         done = np.flatnonzero(rng.random(worlds) < 0.3)
         found = monitor.finish(done)
-        for row, world in enumerate(done):
+        for row, world in enumerate(done.tolist()):
             data = np.concatenate([block for block, _ in lives[world]])[None]
             held = np.array([[value for _, value in lives[world]]])
             expected = offline(EVERY, data, held, substeps)
@@ -151,7 +159,7 @@ def test_worlds_that_restart_one_by_one_keep_their_own_time(seed):
         monitor.restart(done)
 
 
-def test_now_is_the_last_block_and_worst_the_running_minimum():
+def test_now_is_the_last_block_and_worst_the_running_minimum() -> None:
     monitor = Monitor([constraint("always (force <= 10)")], TABLE, 2, DT)
     for forces, now, worst in [
         ([3, 7], 3.0, 3.0),
@@ -168,7 +176,7 @@ def test_now_is_the_last_block_and_worst_the_running_minimum():
     assert (margins[0, 0], at_s[0, 0]) == (-2.0, 4 * DT)
 
 
-def test_inactive_worlds_stand_still():
+def test_inactive_worlds_stand_still() -> None:
     monitor = Monitor([constraint("always (force <= 10)")], TABLE, 2, DT)
     bad = np.full((2, 3, COLUMNS), 99.0)
     monitor.update(Signals(TABLE, bad, {}), np.array([False, True]))
@@ -177,7 +185,7 @@ def test_inactive_worlds_stand_still():
     assert monitor.finish([0])[1].ravel().tolist() == [0.0]
 
 
-def test_what_looks_ahead_is_undecided_until_the_end():
+def test_what_looks_ahead_is_undecided_until_the_end() -> None:
     monitor = Monitor(EVERY, TABLE, 1, DT, live=False)
     assert monitor.undecided == tuple(each.id for each in LATE)
     monitor.update(Signals(TABLE, np.zeros((1, 5, COLUMNS)), {"rate": np.zeros(1)}))
@@ -188,7 +196,7 @@ def test_what_looks_ahead_is_undecided_until_the_end():
     assert np.isfinite(margins[0, monitor.ids.index("lets-go")])
 
 
-def test_live_a_window_is_decided_as_soon_as_it_has_passed():
+def test_live_a_window_is_decided_as_soon_as_it_has_passed() -> None:
     """Force above 1 must fall below 0.5 within 3 samples: broken from sample 2 on, known after sample 5."""
     monitor = Monitor([LATE[1], LATE[3]], TABLE, 1, DT, live=True)
     assert monitor.undecided == ("mixed",)
@@ -204,7 +212,7 @@ def test_live_a_window_is_decided_as_soon_as_it_has_passed():
     assert monitor.finish([0])[0].tolist() == [[-1.0, -1.0]]  # the force came no nearer to -1 than 0
 
 
-def test_a_robot_that_runs_for_long_keeps_a_short_record():
+def test_a_robot_that_runs_for_long_keeps_a_short_record() -> None:
     rng = np.random.default_rng(2)
     data = rng.normal(size=(1, 2200, COLUMNS))
     rules = [each for each in EVERY if each.id != "mixed"]
@@ -220,7 +228,7 @@ def test_a_robot_that_runs_for_long_keeps_a_short_record():
     same_bits(found[1], expected[1])
 
 
-def test_nan_in_a_counted_sample_is_minus_infinity_at_its_time():
+def test_nan_in_a_counted_sample_is_minus_infinity_at_its_time() -> None:
     data = np.zeros((2, 6, COLUMNS))
     data[1, 4, 5] = np.nan
     monitor = Monitor(
@@ -232,14 +240,14 @@ def test_nan_in_a_counted_sample_is_minus_infinity_at_its_time():
     assert at_s[1, 0] == 4 * DT
 
 
-def test_a_guard_that_never_holds_gives_infinity_and_no_time():
+def test_a_guard_that_never_holds_gives_infinity_and_no_time() -> None:
     monitor = Monitor([constraint("always (force <= 10)", "speed > 5")], TABLE, 1, DT)
     monitor.update(Signals(TABLE, np.ones((1, 6, COLUMNS)), {}))
     margins, at_s = monitor.finish([0])
     assert margins[0, 0] == np.inf and np.isnan(at_s[0, 0])
 
 
-def test_long_episodes_grow_the_record():
+def test_long_episodes_grow_the_record() -> None:
     """Longer than the first capacity of the buffers, at K = 10."""
     rng = np.random.default_rng(0)
     data = rng.normal(size=(2, 2500, COLUMNS))
@@ -251,7 +259,7 @@ def test_long_episodes_grow_the_record():
     same_bits(monitor.finish([0, 1])[0], expected[0])
 
 
-def test_a_running_robot_monitors_what_it_can_and_lists_the_rest():
+def test_a_running_robot_monitors_what_it_can_and_lists_the_rest() -> None:
     table = {name: TABLE[name] for name in ("force", "speed", "height")}
     monitor = Monitor(EVERY, table, 1, 0.02, causal=True)
     assert monitor.ids == ("never", "never-applies")
@@ -271,24 +279,24 @@ def test_a_running_robot_monitors_what_it_can_and_lists_the_rest():
     assert monitor.now.tolist() == [[-1.0, np.inf]]
 
 
-def test_without_causal_an_absent_signal_is_an_error():
+def test_without_causal_an_absent_signal_is_an_error() -> None:
     with pytest.raises(UnknownName, match="unknown signal 'distance'"):
         Monitor(EVERY, {name: TABLE[name] for name in ("force", "speed", "height", "tcp.vel")}, 1, DT)
 
 
-def test_no_constraints_is_no_work():
+def test_no_constraints_is_no_work() -> None:
     monitor = Monitor([], TABLE, 3, DT)
     monitor.update(Signals(TABLE, np.zeros((3, 2, COLUMNS)), {}))
     assert monitor.finish([0, 2])[0].shape == (2, 0)
     assert monitor.worst.shape == (3, 0)
 
 
-def test_a_constraint_is_named_when_its_formula_is_wrong():
+def test_a_constraint_is_named_when_its_formula_is_wrong() -> None:
     with pytest.raises(BadInput, match="constraint 'bad', formula: column 15: force is in N but height in m"):
         Monitor([constraint("always (force <= height)", name="bad")], TABLE, 1, DT)
 
 
-def test_monitoring_a_block_is_cheap():
+def test_monitoring_a_block_is_cheap() -> None:
     """15 constraints, 231 worlds, 10 substeps: a few tenths of a millisecond; the bound leaves room for a busy machine."""
     monitor = Monitor([*IMMEDIATE, *IMMEDIATE[:4], *IMMEDIATE[:5]], TABLE, 231, DT)
     data = np.random.default_rng(0).normal(size=(231, 10, COLUMNS))

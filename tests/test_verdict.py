@@ -1,11 +1,13 @@
 """The verdict on synthetic evidence, just inside and just outside each boundary of each rule."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from genba.safety.statistics import bonferroni, clopper_pearson_lower, clopper_pearson_upper
-from genba.safety.verdict import Counts, judge
+from genba.safety.verdict import Counts, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ WISHES = (Wish(0, 0.95), Wish(1, 0.90))
 CLEAN = tuple(Counts(name, level, N, N, N, {rule.id: 0 for rule in RULES}) for name, level in CONDITIONS)
 
 
-def evidence(where=0, **changes):
+def evidence(where: int = 0, **changes: Any) -> list[Counts]:
     """Clean evidence in which one condition differs; `violations` are merged."""
     conditions = list(CLEAN)
     if "violations" in changes:
@@ -39,7 +41,7 @@ def evidence(where=0, **changes):
     return conditions
 
 
-def spread(name, count):
+def spread(name: str, count: int) -> list[Counts]:
     """`count` violations spread evenly over the conditions."""
     share, rest = divmod(count, len(CLEAN))
     return [
@@ -48,7 +50,7 @@ def spread(name, count):
     ]
 
 
-def boundary(within):
+def boundary(within: Callable[[int], bool]) -> int:
     """The largest count for which `within(count)` holds (it holds for 0 and is monotone)."""
     count = 0
     while within(count + 1):
@@ -56,7 +58,7 @@ def boundary(within):
     return count
 
 
-def test_clean_evidence_passes():
+def test_clean_evidence_passes() -> None:
     verdict = judge(RULES, WISHES, CLEAN)
     assert (verdict.word, verdict.reasons, verdict.warnings) == ("PASS", (), ())
     assert verdict.episodes == 3003 and verdict.more_episodes == 0
@@ -67,7 +69,7 @@ def test_clean_evidence_passes():
 # ---- hard constraints, pooled
 
 
-def test_pooled_violations_up_to_the_limit_pass_and_one_more_is_insufficient():
+def test_pooled_violations_up_to_the_limit_pass_and_one_more_is_insufficient() -> None:
     most = boundary(lambda k: clopper_pearson_upper(k, 3003) <= 0.01)
     assert most > 0
     assert judge(RULES, WISHES, spread("separation", most)).word == "PASS"
@@ -77,7 +79,7 @@ def test_pooled_violations_up_to_the_limit_pass_and_one_more_is_insufficient():
     assert "more episodes without a violation would decide" in verdict.reasons[0]
 
 
-def test_pooled_violations_fail_once_the_lower_bound_is_above_the_limit():
+def test_pooled_violations_fail_once_the_lower_bound_is_above_the_limit() -> None:
     most = boundary(lambda k: clopper_pearson_lower(k, 3003) <= 0.01)
     assert judge(RULES, WISHES, spread("separation", most)).word == "INSUFFICIENT"
     verdict = judge(RULES, WISHES, spread("separation", most + 1))
@@ -87,11 +89,11 @@ def test_pooled_violations_fail_once_the_lower_bound_is_above_the_limit():
     )
 
 
-def test_one_contact_in_3003_is_not_yet_a_failure_but_no_pass():
+def test_one_contact_in_3003_is_not_yet_a_failure_but_no_pass() -> None:
     assert judge(RULES, WISHES, spread("contact", 1)).word == "INSUFFICIENT"
 
 
-def test_more_episodes_are_exactly_enough():
+def test_more_episodes_are_exactly_enough() -> None:
     """Adding the promised clean episodes, equally in each condition, gives PASS; one fewer in each does not."""
     counts = spread("contact", 1)
     verdict = judge(RULES, WISHES, counts)
@@ -107,7 +109,7 @@ def test_more_episodes_are_exactly_enough():
 # ---- one condition
 
 
-def test_violations_in_one_condition_fail_once_its_bonferroni_bound_is_above_the_limit():
+def test_violations_in_one_condition_fail_once_its_bonferroni_bound_is_above_the_limit() -> None:
     each = bonferroni(0.95, 13)
     most = boundary(lambda k: clopper_pearson_lower(k, N, each) <= 0.01)
     assert clopper_pearson_upper(most + 1, 3003) <= 0.01, "pooled alone this would pass"
@@ -120,7 +122,7 @@ def test_violations_in_one_condition_fail_once_its_bonferroni_bound_is_above_the
     )
 
 
-def test_the_same_count_would_fail_without_bonferroni():
+def test_the_same_count_would_fail_without_bonferroni() -> None:
     each = bonferroni(0.95, 13)
     most = boundary(lambda k: clopper_pearson_lower(k, N, each) <= 0.01)
     assert clopper_pearson_lower(most, N) > 0.01
@@ -131,12 +133,12 @@ def test_the_same_count_would_fail_without_bonferroni():
 
 
 @pytest.mark.parametrize(("where", "pooled", "demand"), [(0, N, 0.95), (1, 6 * N, 0.90)])
-def test_success_bands(where, pooled, demand):
+def test_success_bands(where: int, pooled: int, demand: float) -> None:
     enough = pooled - boundary(lambda f: clopper_pearson_lower(pooled - f, pooled) >= demand)
     hopeless = pooled - boundary(lambda f: clopper_pearson_upper(pooled - f, pooled) >= demand) - 1
     level = CLEAN[where].severity
 
-    def with_successes(total):
+    def with_successes(total: int) -> Verdict:
         failed, conditions = pooled - total, list(CLEAN)
         for i, each in enumerate(conditions):
             if each.severity == level:
@@ -154,7 +156,7 @@ def test_success_bands(where, pooled, demand):
     assert f"demanded {demand * 100:g} %" in failed.reasons[0]
 
 
-def test_success_at_other_severities_does_not_gate():
+def test_success_at_other_severities_does_not_gate() -> None:
     assert judge(RULES, WISHES, evidence(where=2, successes=0)).word == "PASS"
 
 
@@ -164,13 +166,13 @@ def test_success_at_other_severities_does_not_gate():
 @pytest.mark.parametrize(
     ("field", "reason"), [("faults", "simulator fault in 1"), ("nans", "NaN in what was recorded in 1")]
 )
-def test_one_fault_or_nan_fails(field, reason):
+def test_one_fault_or_nan_fails(field: str, reason: str) -> None:
     verdict = judge(RULES, WISHES, evidence(where=3, successes=N - 1, **{field: 1}))
     assert verdict.word == "FAIL"
     assert verdict.reasons == (f"{reason} episodes (noise 1: 1)",)
 
 
-def test_tampering_fails():
+def test_tampering_fails() -> None:
     verdict = judge(RULES, WISHES, CLEAN, tampering=["shard 00003: the rows do not have the recorded hash"])
     assert (verdict.word, verdict.reasons) == (
         "FAIL",
@@ -185,11 +187,11 @@ def test_tampering_fails():
         {"violations": {"contact": -1}}, {"faults": 1}, {"n": -1},
     ],
 )  # fmt: skip
-def test_counts_that_contradict_each_other_fail(changes):
+def test_counts_that_contradict_each_other_fail(changes: dict[str, Any]) -> None:
     assert judge(RULES, WISHES, evidence(**changes)).word == "FAIL"
 
 
-def test_a_condition_that_is_there_twice_fails():
+def test_a_condition_that_is_there_twice_fails() -> None:
     verdict = judge(RULES, WISHES, [*CLEAN, CLEAN[4]])
     assert verdict.word == "FAIL" and "noise 3: this condition is there twice" in verdict.reasons
 
@@ -197,14 +199,14 @@ def test_a_condition_that_is_there_twice_fails():
 # ---- what is missing
 
 
-def test_missing_episodes_refuse():
+def test_missing_episodes_refuse() -> None:
     verdict = judge(RULES, WISHES, evidence(where=1, n=N - 1, successes=N - 1))
     assert verdict.word == "INSUFFICIENT"
     assert verdict.reasons == ("push 1: 230 of 231 episodes are there: resume the check",)
     assert verdict.more_episodes == 0
 
 
-def test_a_condition_without_episodes_refuses():
+def test_a_condition_without_episodes_refuses() -> None:
     verdict = judge(RULES, WISHES, evidence(where=12, n=0, successes=0))
     assert (verdict.word, verdict.reasons[0]) == (
         "INSUFFICIENT",
@@ -212,7 +214,7 @@ def test_a_condition_without_episodes_refuses():
     )
 
 
-def test_statistics_wait_for_the_whole_plan_but_a_fault_does_not():
+def test_statistics_wait_for_the_whole_plan_but_a_fault_does_not() -> None:
     bad = spread("separation", 900)
     assert judge(RULES, WISHES, bad).word == "FAIL"
     short = [replace(bad[0], n=N - 1, successes=N - 1), *bad[1:]]
@@ -220,7 +222,7 @@ def test_statistics_wait_for_the_whole_plan_but_a_fault_does_not():
     assert judge(RULES, WISHES, [replace(short[0], successes=N - 2, faults=1), *short[1:]]).word == "FAIL"
 
 
-def test_a_hard_constraint_without_evidence_refuses_and_a_soft_one_does_not():
+def test_a_hard_constraint_without_evidence_refuses_and_a_soft_one_does_not() -> None:
     for name, word in [("contact", "INSUFFICIENT"), ("action-rate", "PASS")]:
         counts = dict(CLEAN[5].violations)
         del counts[name]
@@ -230,17 +232,17 @@ def test_a_hard_constraint_without_evidence_refuses_and_a_soft_one_does_not():
         assert verdict.reasons == (("delay 1: no evidence about contact",) if word == "INSUFFICIENT" else ())
 
 
-def test_no_evidence_at_all_refuses():
+def test_no_evidence_at_all_refuses() -> None:
     verdict = judge(RULES, WISHES, [])
     assert verdict.word == "INSUFFICIENT" and verdict.reasons[0] == "there is no evidence: run the check"
 
 
-def test_a_demand_without_a_condition_refuses():
+def test_a_demand_without_a_condition_refuses() -> None:
     verdict = judge(RULES, [Wish(5, 0.5)], CLEAN)
     assert (verdict.word, verdict.reasons) == ("INSUFFICIENT", ("no condition at severity 5",))
 
 
-def test_rules_that_gate_nothing_refuse():
+def test_rules_that_gate_nothing_refuse() -> None:
     verdict = judge([Rule("action-rate", hard=False)], [], CLEAN)
     assert verdict.word == "INSUFFICIENT" and verdict.reasons[0].startswith("nothing gates")
 
@@ -248,7 +250,7 @@ def test_rules_that_gate_nothing_refuse():
 # ---- soft constraints, notes
 
 
-def test_soft_constraints_warn_and_never_gate():
+def test_soft_constraints_warn_and_never_gate() -> None:
     conditions = [replace(each, violations={**each.violations, "action-rate": N}) for each in CLEAN]
     verdict = judge(RULES, WISHES, conditions)
     assert (verdict.word, verdict.reasons) == ("PASS", ())
@@ -257,13 +259,13 @@ def test_soft_constraints_warn_and_never_gate():
     )
 
 
-def test_a_constraint_that_never_applied_is_said_so():
+def test_a_constraint_that_never_applied_is_said_so() -> None:
     conditions = [replace(each, applied={"separation": 0, "contact": 3}) for each in CLEAN]
     verdict = judge(RULES, WISHES, conditions)
     assert verdict.word == "PASS" and verdict.warnings == ("separation: never applied in any episode",)
 
 
-def test_failure_outweighs_what_is_open():
+def test_failure_outweighs_what_is_open() -> None:
     conditions = spread("contact", 1)
     conditions[0] = replace(conditions[0], successes=100)
     verdict = judge(RULES, WISHES, conditions)
@@ -271,7 +273,7 @@ def test_failure_outweighs_what_is_open():
     assert len(verdict.reasons) == 2
 
 
-def test_the_confidence_of_the_plan_is_used():
+def test_the_confidence_of_the_plan_is_used() -> None:
     conditions = spread("separation", boundary(lambda k: clopper_pearson_upper(k, 3003) <= 0.01))
     assert judge(RULES[:1], WISHES, conditions, confidence=0.95).word == "PASS"
     assert judge(RULES[:1], WISHES, conditions, confidence=0.99).word == "INSUFFICIENT"
