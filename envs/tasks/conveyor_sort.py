@@ -42,7 +42,8 @@ KEEPOUT = (np.array([0.16, -0.455, 0.0]), np.array([0.38, -0.315, 0.28]))
 TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 2.0, 40.0
 CUP_FULL, SPRING_MOST = 4.0, 6.0  # lip points; N, more than plunger and bump press
 CARRY_Z = 0.152
-FIRST_Y = -0.21  # the arm waits here for what is still near the scanner
+DOWN_GAIN, SET_GAIN = 7.0, 7.0
+FIRST_Y = -0.185  # the arm waits here for what is still near the scanner
 
 
 def _inertia(kind: NDArray[np.int64], mass: Array) -> Array:
@@ -81,7 +82,8 @@ def _bearing(v: Array) -> Array:
 
 
 def _held(s: Lookup) -> Array:
-    return ((s["vacuum.contacts"] >= CUP_FULL) & (np.abs(s["vacuum.force"][..., 2]) > SPRING_MOST)).astype(float)
+    held = (s["vacuum.contacts"] >= CUP_FULL) & (np.abs(s["vacuum.force"][..., 2]) > SPRING_MOST)
+    return np.asarray(held.astype(float))
 
 
 class ConveyorSort(Task):
@@ -97,7 +99,8 @@ class ConveyorSort(Task):
                 "body_mass", "body_inertia")
     sensed = {"part.pos": 1.0, "tcp.pos": 0.2}
     tool_body = "tool"
-    speed, lift, turn = 1.0, 0.8, 8.0
+    speed, lift, turn = 1.4, 1.0, 8.0
+    commands = (("m/s", speed), ("m/s", speed), ("m/s", lift), ("rad/s", turn), ("1", 1.0))
 
     def build(self) -> mujoco.MjSpec:
         return compose("conveyor-sort", "base")
@@ -158,7 +161,7 @@ class ConveyorSort(Task):
     def _spots(self, streams: Streams) -> list[Array]:
         """Where the goods lie on the belt, each `(n, 2)`: one neighbour ahead, one behind, 45 to 120 mm from the judged part."""
         n = len(streams)
-        part = np.column_stack([streams.between("part.x", -0.03, 0.03), streams.between("part.y", -0.30, -0.16)])
+        part = np.column_stack([streams.between("part.x", -0.03, 0.03), streams.between("part.y", -0.28, -0.16)])
         spots = [part]
         for i in range(OTHERS):
             distance = streams.between(f"other.{i}.distance", 0.045, 0.12)
@@ -248,7 +251,7 @@ class ConveyorSort(Task):
         rate = np.where(held & ~stands, 8.0 * turn, 0.0)
         vacuum = np.where(stands, -1.0, np.where(held | suck, 1.0, -1.0))
         scaled = velocity / np.array([self.speed, self.speed, self.lift])
-        return np.clip(np.column_stack([scaled, rate / self.turn, vacuum]), -1.0, 1.0)
+        return np.asarray(np.clip(np.column_stack([scaled, rate / self.turn, vacuum]), -1.0, 1.0))
 
 
 def _pick(o: dict[str, Array]) -> tuple[Array, NDArray[np.bool_]]:
@@ -260,7 +263,7 @@ def _pick(o: dict[str, Array]) -> tuple[Array, NDArray[np.bool_]]:
     vx = moving[:, 0] + 9.0 * part[:, 0]
     vy = moving[:, 1] * (1.0 - early) + 9.0 * ahead
     above = 0.03 * ramp(off, 0.004, 0.03)
-    down = 12.0 * (part[:, 2] + above) - 0.05 * (off < 0.005)
+    down = DOWN_GAIN * (part[:, 2] + above) - 0.03 * (off < 0.005)
     suck = (off < 0.008) & (part[:, 2] > -0.015)
     return _capped(vx, vy, down, 1.0, 0.6), suck
 
@@ -277,7 +280,7 @@ def _carry(o: dict[str, Array], gap: Array, turn: Array) -> Array:
     clear = np.maximum(ramp(tcp[:, 2], 0.126, 0.138), 1.0 - far)
     vx, vy = clear * vx, clear * vy + (1.0 - clear) * o["belt_speed"]
     above = 0.06 * ramp(gap + 0.05 * np.abs(turn), 0.006, 0.03)
-    up = np.where(gap > 0.05, 10.0 * (CARRY_Z - tcp[:, 2]), 9.0 * (goal[:, 2] + above) - 0.01 * (above <= 0.0))
+    up = np.where(gap > 0.05, 10.0 * (CARRY_Z - tcp[:, 2]), SET_GAIN * (goal[:, 2] + above) - 0.01 * (above <= 0.0))
     return _capped(vx, vy, up, 1.0, 0.8)
 
 
