@@ -30,7 +30,15 @@ from .evidence import (
     shard_path,
 )
 from .folders import CONCLUSION, new_check, unfinished_check
-from .plan import LARGEST_SEED, Assessed, NotAssessed, Plan, PolicyIdentity, fresh_seed_base
+from .plan import (
+    LARGEST_SEED,
+    Assessed,
+    NotAssessed,
+    Plan,
+    PolicyIdentity,
+    episodes_per_shard,
+    fresh_seed_base,
+)
 from .policy import Judged, Policy
 from .progress import Progress, Say
 from .result import CheckResult, conclude
@@ -96,6 +104,7 @@ def begin(policy: Judged, task: Task, suite: Suite, binding: Binding, seed: int 
 def make_plan(policy: Policy, task: Task, suite: Suite, binding: Binding, seed_base: int) -> Plan:
     """The plan of one attempt."""
     conditions = suite.conditions
+    episodes = suite.episodes_per_condition * len(conditions)
     return Plan(
         task=task.id,
         task_version=task.version,
@@ -104,7 +113,8 @@ def make_plan(policy: Policy, task: Task, suite: Suite, binding: Binding, seed_b
         conditions=conditions,
         seed_base=seed_base,
         episodes_per_condition=suite.episodes_per_condition,
-        episodes=suite.episodes_per_condition * len(conditions),
+        episodes=episodes,
+        episodes_per_shard=episodes_per_shard(episodes),
         confidence=suite.verdict.confidence,
         assessed=tuple(Assessed(id=each.constraint.id, unit=each.unit) for each in binding.assessed),
         not_assessed=tuple(NotAssessed(id=each.id, why=why) for each, why in binding.not_assessed),

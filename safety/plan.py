@@ -19,7 +19,7 @@ from .suite import Condition, Suite
 
 SEEDS_PER_BASE = 1_000_000
 LARGEST_SEED = SEEDS_PER_BASE - 1  # larger bases belong to attempts without --seed
-EPISODES_PER_SHARD = 128
+LARGEST_SHARD, FEWEST_SHARDS = 128, 16
 
 
 class _Frozen(BaseModel):
@@ -71,7 +71,7 @@ class Plan(_Frozen):
     seed_base: int = Field(ge=0, lt=10**12)
     episodes_per_condition: int = Field(ge=1)
     episodes: int
-    episodes_per_shard: int = Field(default=EPISODES_PER_SHARD, ge=1)
+    episodes_per_shard: int = Field(ge=1)
     confidence: float = Field(gt=0.5, lt=1.0)
     assessed: tuple[Assessed, ...]
     not_assessed: tuple[NotAssessed, ...]
@@ -137,3 +137,8 @@ def fresh_seed_base(policy_sha256: str, suite: Suite, attempt: int) -> int:
     """The seed base of an attempt for which nobody chose a seed: each attempt at each policy meets new worlds."""
     text = f"{policy_sha256}/{sha256_hex(canonical_json(suite.model_dump(mode='json')))}/{attempt}"
     return SEEDS_PER_BASE + int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+def episodes_per_shard(episodes: int) -> int:
+    """128, or fewer where that would leave less than 16 shards to resume from."""
+    return max(1, min(LARGEST_SHARD, episodes // FEWEST_SHARDS))
