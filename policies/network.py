@@ -13,8 +13,29 @@ from torch import Tensor, nn
 HIDDEN = (256, 256)
 
 
+class Override(nn.Module):
+    """A speed override in [1 - reach, 1 + reach] for the motion components of an action, from normalised observations."""
+
+    def __init__(self, observations: int, hidden: int, motion: Tensor, reach: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [nn.Linear(observations, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
+        )
+        self.register_buffer("motion", motion.float())
+        self.register_buffer("reach", torch.tensor(reach))
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        """`(n, d)` -> factors `(n, A)`; 1 for components that do not move the robot."""
+        x = normalised.clamp(-5.0, 5.0)
+        for layer in self.layers[:-1]:
+            x = nn.functional.elu(layer(x))
+        override = self.layers[-1](x).clamp(-1.0, 1.0)
+        factor: Tensor = 1.0 + self.get_buffer("motion") * self.get_buffer("reach") * override
+        return factor
+
+
 class Student(nn.Module):
-    """Observation `(n, d)` in SI units -> action `(n, A)`, not clipped.
+    """Observation `(n, d)` in SI units -> action `(n, A)`, not clipped unless an override drives it.
 
     Args:
         observations: number of columns d.
@@ -32,11 +53,15 @@ class Student(nn.Module):
             layers += [nn.Linear(widths[i], widths[i + 1]), nn.ELU()]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], actions)
+        self.override: Override | None = None
 
     def forward(self, observation: Tensor) -> Tensor:
         mean, scale = self.get_buffer("mean"), self.get_buffer("scale")
-        action: Tensor = self.head(self.body((observation - mean) * scale))
-        return action
+        normalised = (observation - mean) * scale
+        action: Tensor = self.head(self.body(normalised))
+        if self.override is None:
+            return action
+        return action.clamp(-1.0, 1.0) * self.override(normalised)
 
     def normalise_by(self, observation: Tensor) -> None:
         """Fix the input normalisation from data `(n, d)`; columns that hardly vary keep a scale of at most 1e3."""
