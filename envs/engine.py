@@ -164,7 +164,9 @@ class Engine:
         stepped[slice(None) if ids is None else ids] = True
         try:
             if ids is None:
-                self.batch.rollout(self.substeps, control, record=["sensordata"], out={"sensordata": self.block})
+                self.batch.rollout(
+                    self.substeps, control, record=["sensordata"], out={"sensordata": self.block}
+                )
             else:
                 part = self.batch.rollout(self.substeps, control[ids], record=["sensordata"], ids=ids)
                 self.block[ids] = part["sensordata"]
@@ -190,3 +192,41 @@ class Engine:
     def _counts(self) -> NDArray[np.int64]:
         counts: NDArray[np.int64] = self.batch.warning[:, :, 1].astype(np.int64).sum(axis=1)
         return counts
+
+
+class Replay:
+    """The same controls and resets through `Batch` and nothing else: what the closed loop's speed is measured against."""
+
+    def __init__(
+        self, model: mujoco.MjModel, worlds: int, threads: int, expanded: Sequence[str] = ()
+    ) -> None:
+        self.batch = Batch(model, worlds, threads)
+        self.fields = {name: self.batch.expand(name) for name in expanded}
+        names = ("qpos", "ctrl", "mocap_pos", "mocap_quat")
+        self.qpos, self.ctrl, self.mocap_pos, self.mocap_quat = (self.batch.bind(name) for name in names)
+
+    def restart(
+        self,
+        ids: Ids,
+        qpos: Array,
+        ctrl: Array,
+        mocap_pos: Array | None,
+        mocap_quat: Array | None,
+        fields: Mapping[str, Array],
+    ) -> None:
+        """As `Engine.restart`; `fields` holds every expanded field."""
+        self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self.qpos[ids], self.ctrl[ids] = qpos, ctrl
+        if mocap_pos is not None:
+            self.mocap_pos[ids] = mocap_pos
+        if mocap_quat is not None:
+            self.mocap_quat[ids] = mocap_quat
+        for name, rows in self.fields.items():
+            rows[ids] = fields[name]
+        if self.fields:
+            self.batch.set_const(ids)
+        self.batch.forward(ids)
+
+    def step(self, control: Array) -> None:
+        """One control tick of every world; nothing is recorded."""
+        self.batch.rollout(control.shape[1], control, record=[])

@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from scipy import stats
 
 from genba.envs.streams import FEW, Streams, philox
@@ -36,12 +36,14 @@ def test_philox_known_answers(counter: Any, key: Any, answer: Any) -> None:
         assert found.tolist() == [word] * 3
 
 
+@settings(deadline=None, max_examples=40)
 @given(words, st.tuples(*[st.integers(0, 2**32 - 1)] * 2))
 def test_integers_and_arrays_are_one_generator(counter: Any, key: Any) -> None:
     arrays = philox(as_arrays(counter), key)
     assert tuple(int(found[0]) for found in arrays) == philox(counter, key)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 2**62), min_size=1, max_size=2 * FEW), st.integers(1, 5), st.integers(0, 1000))
 def test_a_draw_does_not_depend_on_company(seeds: list[int], size: int, step: int) -> None:
     """Alone (plain integers) and among many (arrays) the same bits."""
