@@ -1,0 +1,230 @@
+"""What a report says of a check, as plain values: every number from the rows of the evidence, none from a stored conclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.task import Task
+from .evidence import Evidence
+from .percent import at_least, at_most, plain
+from .result import CheckResult, violated
+from .statistics import bonferroni, clopper_pearson_lower, clopper_pearson_upper
+from .verdict_values import ConstraintResult, SuccessResult
+from .words import Words
+
+FORCES = ("N", "N*m")
+MARKS = {"holds": "✓", "broken": "✗", "open": "◌", "warns": "!"}
+Fact = dict[str, Any]
+
+
+def quantity(value: float, unit: str, words: Words, sign: bool = False) -> str:
+    """A number with its unit and about three digits: "+0.041 m"."""
+    if not np.isfinite(value):
+        return words("margin.never") if value > 0 else words("margin.nan")
+    digits = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    number = f"{value:{'+' if sign and value else ''}.{digits}f}".replace("-", "−")
+    return number if unit == "1" else f"{number} {unit.replace('*', '·')}"
+
+
+def rate(count: int, n: int, words: Words, confidence: float) -> str:
+    """A rate as it is always printed: count of n, percent and both bounds."""
+    low, high = clopper_pearson_lower(count, n, confidence), clopper_pearson_upper(count, n, confidence)
+    share = f"{100 * count / max(n, 1):.1f} %"
+    return words("rate", k=count, n=n, rate=share, low=at_least(low), high=at_most(high))
+
+
+def reasons(result: CheckResult, words: Words) -> list[str]:
+    """Why the verdict is what it is, one sentence each, in the report's language."""
+    verdict = result.verdict
+    found = _spoilt(result, words)
+    found += [_broken(each, words) for each in verdict.constraints if each.hard and each.state == "broken"]
+    found += [_short(each, words, "broken") for each in verdict.success if each.state == "broken"]
+    if verdict.word == "FAIL":
+        return found
+    return (
+        found
+        + _undecided(verdict.constraints, words)
+        + [_short(each, words, "open") for each in verdict.success if each.state == "open"]
+    )
+
+
+def _spoilt(result: CheckResult, words: Words) -> list[str]:
+    columns = result.evidence.columns
+    faults = int((columns["reason"] == "fault").sum())
+    margins = [result.evidence.margins(each.id) for each in result.evidence.plan.assessed]
+    broken = np.zeros(len(result.evidence), bool)
+    for values in margins:
+        broken |= np.isnan(values) | (values == -np.inf)
+    found = [words("reason.faults", n=faults)] if faults else []
+    return found + ([words("reason.nans", n=int(broken.sum()))] if broken.any() else [])
+
+
+def _broken(each: ConstraintResult, words: Words) -> str:
+    fields: Mapping[str, Any] = {
+        "id": each.id, "k": each.violations, "n": each.n, "low": at_least(each.lower), "allowed": plain(each.max_rate),
+    }  # fmt: skip
+    if each.lower > each.max_rate:
+        return words("reason.broken", **fields)
+    return words("reason.broken_in", where=", ".join(each.broken_in), **fields)
+
+
+def _undecided(results: Sequence[ConstraintResult], words: Words) -> list[str]:
+    """Undecided limits with the same numbers share a sentence; those that were violated come first."""
+    alike: dict[tuple[int, float], list[ConstraintResult]] = {}
+    for each in results:
+        if each.hard and each.state == "open":
+            alike.setdefault((-each.violations, each.max_rate), []).append(each)
+    return [
+        words("reason.open", id=", ".join(each.id for each in group), k=group[0].violations, n=group[0].n,
+              high=at_most(group[0].upper), allowed=plain(group[0].max_rate), more=group[0].more)
+        for _, group in sorted(alike.items(), key=lambda item: item[0])
+    ]  # fmt: skip
+
+
+def _short(each: SuccessResult, words: Words, state: str) -> str:
+    return words(f"reason.success_{state}", where=severity_name(each.severity, words), k=each.successes, n=each.n,
+                 low=at_least(each.lower), high=at_most(each.upper), demand=plain(each.demand), more=each.more)  # fmt: skip
+
+
+def severity_name(severity: int, words: Words) -> str:
+    """ "nominal" or "severity 3"."""
+    return words("nominal") if severity == 0 else words("severity", level=severity)
+
+
+def condition_name(disturbance: str, severity: int, words: Words) -> str:
+    """A condition in words."""
+    if severity == 0:
+        return words("nominal")
+    return words("condition", disturbance=words.name("disturbance", disturbance), level=severity)
+
+
+def constraint_rows(result: CheckResult, words: Words) -> list[Fact]:
+    """The table of constraints, those that decide first."""
+    evidence = result.evidence
+    models = {each.id: each for each in evidence.plan.suite.values}
+    units = {each.id: each.unit for each in evidence.plan.assessed}
+    rows = []
+    for each in result.verdict.constraints:
+        model, margins, unit = models[each.id], evidence.margins(each.id), units[each.id]
+        state = each.state if each.hard else "holds" if each.state == "holds" else "warns"
+        rows.append({
+            "id": each.id,
+            "says": words.pick(model.says),
+            "hard": each.hard,
+            "state": state,
+            "mark": MARKS[state],
+            "word": words(f"state.{state}"),
+            "worst": quantity(float(margins.min()), unit, words, sign=True),
+            "strip": strip(margins),
+            "k": f"{each.violations:,}",
+            "n": f"{each.n:,}",
+            "upper": at_most(each.upper),
+            "allowed": plain(each.max_rate) if each.hard else words("constraints.soft"),
+            "force": unit in FORCES,
+            "never": each.never_applied,
+            "source": f"{model.source.document}: {model.source.topic}",
+            "confidence": words.name("confidence", model.source.confidence),
+            "cannot_show": list(model.cannot_show),
+            "when": model.when,
+            "formula": " ".join(model.formula.split()),
+        })  # fmt: skip
+    return rows
+
+
+def strip(margins: NDArray[np.float64]) -> Fact | None:
+    """Where the episodes' worst margins lie, in percent of a small bar: the limit, the worst, 5 % and the middle one."""
+    finite = margins[np.isfinite(margins)]
+    if len(finite) == 0 or finite.max() == finite.min():
+        return None
+    worst, low, middle = (float(value) for value in np.quantile(finite, [0.0, 0.05, 0.5], method="lower"))
+    start, end = min(0.0, worst), max(middle, 0.0)
+    end += 0.05 * (end - start or 1.0)
+    span = end - start
+    return {
+        name: round(100.0 * (value - start) / span, 1)
+        for name, value in (("limit", 0.0), ("worst", worst), ("low", low), ("middle", middle))
+    }
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Conditions × success: a row for each disturbance, a column for each severity."""
+
+    severities: list[int]
+    rows: list[Fact]
+
+
+def heat_map(evidence: Evidence, words: Words) -> Heat:
+    """Success, its bounds (all of them hold together) and what went wrong, condition by condition."""
+    plan, columns = evidence.plan, evidence.columns
+    confidence = bonferroni(plan.confidence, 2 * len(plan.conditions))
+    severities = sorted({condition.severity for condition in plan.conditions})
+    rows: dict[str, Fact] = {}
+    for index, condition in enumerate(plan.conditions):
+        here = columns["condition"] == index
+        n, won = int(here.sum()), int(columns["success"][here].sum())
+        ended = columns["reason"][here & ~columns["success"]].tolist()
+        cycles = columns["cycle_s"][here & columns["success"]]
+        row = rows.setdefault(
+            condition.disturbance,
+            {"name": words.name("disturbance", condition.disturbance), "cells": dict.fromkeys(severities)},
+        )
+        row["cells"][condition.severity] = {
+            "k": f"{won:,}",
+            "n": f"{n:,}",
+            "rate": f"{100 * won / max(n, 1):.1f} %",
+            "low": at_least(clopper_pearson_lower(won, n, confidence)),
+            "high": at_most(clopper_pearson_upper(won, n, confidence)),
+            "shade": shade(won / max(n, 1)),
+            "cycle": f"{cycles.mean():.1f} s" if len(cycles) else "",
+            "ended": ", ".join(
+                f"{words.name('outcome', name)} {ended.count(name)}" for name in sorted(set(ended))
+            ),
+        }
+    return Heat(severities, list(rows.values()))
+
+
+def shade(success: float) -> int:
+    """0 (all succeeded) to 6 (60 % or fewer): the depth of a cell's tint."""
+    return int(np.clip(np.ceil((1.0 - success) * 15.0 - 1e-9), 0, 6))
+
+
+def broken_where(result: CheckResult, words: Words) -> list[Fact]:
+    """For every constraint that was violated: in how many episodes of which conditions."""
+    evidence = result.evidence
+    rows = []
+    for each in result.verdict.constraints:
+        bad = violated(evidence.margins(each.id))
+        if not bad.any():
+            continue
+        where = [
+            f"{condition_name(c.disturbance, c.severity, words)}: {int((bad & (evidence.columns['condition'] == i)).sum())}"
+            for i, c in enumerate(evidence.plan.conditions)
+            if (bad & (evidence.columns["condition"] == i)).any()
+        ]
+        rows.append({"id": each.id, "where": where, "n": f"{evidence.plan.episodes_per_condition:,}"})
+    return rows
+
+
+def cycle_facts(evidence: Evidence, task: Task, words: Words) -> Fact | None:
+    """Cycle time of the successful episodes against takt."""
+    won = evidence.columns["success"]
+    cycles = np.asarray(evidence.columns["cycle_s"][won], np.float64)
+    if len(cycles) == 0:
+        return None
+    middle, slow = (float(value) for value in np.quantile(cycles, [0.5, 0.95]))
+    in_time = int((cycles <= task.takt_s).sum())
+    return {
+        "cycles": cycles,
+        "takt": task.takt_s,
+        "median": f"{middle:.2f} s",
+        "slow": f"{slow:.2f} s",
+        "slowest": f"{cycles.max():.2f} s",
+        "n": f"{len(cycles):,}",
+        "in_time": rate(in_time, len(evidence), words, evidence.plan.confidence),
+    }

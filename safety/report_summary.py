@@ -1,0 +1,153 @@
+"""The short parts of a report: figures at a glance, demands, remarks, identity, what was left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..envs.task import Task
+from .evidence import Evidence, platform_of
+from .folders import attempt_of
+from .percent import at_least, at_most, plain
+from .report_episodes import relative
+from .report_facts import Fact, quantity, rate, severity_name
+from .result import CheckResult, violated
+from .statistics import clopper_pearson_upper
+from .words import Words
+
+
+def glance(result: CheckResult, words: Words) -> list[Fact]:
+    """Four figures that tell most of it."""
+    verdict = result.verdict
+    hard = [each for each in verdict.constraints if each.hard]
+    held = sum(each.state == "holds" for each in hard)
+    figures = []
+    for each in verdict.success[:1]:
+        note = words(
+            "glance.success_note",
+            k=each.successes,
+            n=each.n,
+            low=at_least(each.lower),
+            demand=plain(each.demand),
+        )
+        label = words("glance.success", where=severity_name(each.severity, words))
+        figures.append(
+            {"label": label, "value": f"{100 * each.successes / max(each.n, 1):.1f} %", "note": note}
+        )
+    figures.append({
+        "label": words("glance.limits"),
+        "value": words("glance.limits_value", k=held, n=len(hard)),
+        "note": words("glance.limits_note"),
+    })  # fmt: skip
+    figures.append(_violations(result, words))
+    return figures + _nearest(result, words)
+
+
+def _violations(result: CheckResult, words: Words) -> Fact:
+    evidence = result.evidence
+    hard = {each.id for each in result.verdict.constraints if each.hard}
+    broken = np.zeros(len(evidence), bool)
+    for name in hard:
+        broken |= violated(evidence.margins(name))
+    count = int(broken.sum())
+    upper = at_most(clopper_pearson_upper(count, len(evidence), evidence.plan.confidence))
+    note = words("glance.violations_note", n=len(evidence), high=upper)
+    return {"label": words("glance.violations"), "value": f"{count:,}", "note": note}
+
+
+def _nearest(result: CheckResult, words: Words) -> list[Fact]:
+    evidence = result.evidence
+    units = {each.id: each.unit for each in evidence.plan.assessed}
+    hard = [each.id for each in result.verdict.constraints if each.hard]
+    smallest = {name: float(relative(evidence.margins(name)).min()) for name in hard}
+    smallest = {name: value for name, value in smallest.items() if value < np.inf}
+    if not smallest:
+        return []
+    name = min(smallest, key=lambda each: smallest[each])
+    margin = quantity(float(evidence.margins(name).min()), units[name], words, sign=True)
+    return [
+        {"label": words("glance.nearest"), "value": margin, "note": words("glance.nearest_note", id=name)}
+    ]
+
+
+def warnings(result: CheckResult, words: Words) -> list[str]:
+    """What does not decide but should be known."""
+    found = [
+        words(
+            "warning.soft",
+            id=each.id,
+            k=each.violations,
+            n=each.n,
+            high=at_most(each.upper),
+            allowed=plain(each.max_rate),
+        )
+        for each in result.verdict.constraints
+        if not each.hard and each.state != "holds"
+    ]
+    never = [words("warning.never", id=each.id) for each in result.verdict.constraints if each.never_applied]
+    return found + never
+
+
+def demands(result: CheckResult, words: Words) -> list[str]:
+    """What the suite asks of success, and what was seen."""
+    confidence = result.evidence.plan.confidence
+    return [
+        words("heat.demand", where=severity_name(each.severity, words), demand=plain(each.demand),
+              seen=rate(each.successes, each.n, words, confidence))
+        for each in result.verdict.success
+    ]  # fmt: skip
+
+
+def remarks(evidence: Evidence, words: Words) -> list[str]:
+    """How hard the episodes were: people in the way, commands that had to be clamped."""
+    confidence, n = evidence.plan.confidence, len(evidence)
+    found = []
+    for key, count in (
+        ("heat.person", int(evidence.columns["in_path"].sum())),
+        ("heat.clamp", int((evidence.columns["limits_active"] > 0).sum())),
+    ):
+        if count:
+            found.append(words(key, rate=rate(count, n, words, confidence)))
+    return found
+
+
+def not_assessed(result: CheckResult, words: Words) -> list[Fact]:
+    """Constraints of the suite about which this check knows nothing."""
+    found = [
+        {"id": each.id, "why": words("limits.no_signal", why=each.why)}
+        for each in result.evidence.plan.not_assessed
+    ]
+    return found + [
+        {"id": each.id, "why": words("limits.never")}
+        for each in result.verdict.constraints
+        if each.never_applied
+    ]
+
+
+def identity(result: CheckResult, task: Task, words: Words) -> list[tuple[str, str, bool]]:
+    """(label, value, whether it is a hash) of everything that decides the outcome; no clock, no person."""
+    plan, number = result.evidence.plan, attempt_of(result.folder)
+    first, last = plan.episode(0).seed, plan.episode(plan.episodes - 1).seed
+    attempt = words("identity.attempt_value", number=number) if number else words("identity.attempt_unknown")
+    episodes = words("identity.episodes_value", n=plan.episodes, conditions=len(plan.conditions),
+                     each=plan.episodes_per_condition, first=str(first), last=str(last))  # fmt: skip
+    rows = [
+        ("task", f"{plan.task}, {task.robot_name.upper()} ({plan.task}/{plan.task_version})", False),
+        ("suite", f"{plan.suite.id}: {words.pick(plan.suite.title.model_dump())}", False),
+        ("policy", f"{plan.policy.name} ({plan.policy.kind})", False),
+        ("policy_hash", plan.policy.sha256, True),
+        ("plan", plan.sha256, True),
+        ("evidence", result.evidence.sha256, True),
+        ("attempt", attempt, False),
+        ("episodes", episodes, False),
+        ("confidence", words("identity.confidence_value"), False),
+        (
+            "versions",
+            ", ".join(f"{name} {version}" for name, version in sorted(plan.versions.items())),
+            False,
+        ),
+    ]
+    platform = platform_of(result.folder)
+    if platform:
+        shown = ", ".join(f"{name} {value[:40]}" for name, value in sorted(platform.items()))
+        rows.append(("platform", f"{shown} {words('identity.platform_note')}", False))
+    return [(words(f"identity.{key}"), value, is_hash) for key, value, is_hash in rows]
