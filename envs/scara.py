@@ -94,15 +94,18 @@ class ScaraTwist:
 
         `wanted` holds q1, q2, z and the yaw rate of the tool.
         """
-        top, most = 0.95 * self.robot.qd_max, self.robot.qdd_max * self.dt
+        top, most = 0.95 * self.robot.qd_max, 0.75 * self.robot.qdd_max * self.dt  # both drives may brake at once
         scale = 1.0 / np.maximum((np.abs(wanted[:, :2]) / top[:2]).max(axis=1), 1.0)
         planar = wanted[:, :2] * scale[:, None]
         part = 1.0 / np.maximum((np.abs(planar - self.qd[:, :2]) / most[:2]).max(axis=1), 1.0)
         planar = self.qd[:, :2] + part[:, None] * (planar - self.qd[:, :2])
         asked = np.stack([planar[:, 0], planar[:, 1], wanted[:, 2], wanted[:, 3] - planar[:, 0] - planar[:, 1]], axis=1)
-        slow = self.robot.qdd_max
-        room_up = np.sqrt(slow * np.maximum(self.high - self.q, 0.0))  # v^2 / (2 a), with half of a to spare
-        room_down = np.sqrt(slow * np.maximum(self.q - self.low, 0.0))
-        ended = np.clip(asked, -np.minimum(top, room_down), np.minimum(top, room_up))
+        low, high = self._room(self.q - self.low, top), self._room(self.high - self.q, top)
+        ended = np.clip(asked, -low, high)
         given = np.clip(ended, self.qd - most, self.qd + most)
         return given, (scale < 1.0) | (part < 1.0) | (given != asked).any(axis=1)
+
+    def _room(self, way: Array, top: Array) -> Array:
+        """The highest speed `(N, 4)` from which a joint stops within `way` at a quarter of its acceleration, in whole ticks."""
+        left = np.maximum(way, 0.0)
+        return np.asarray(np.minimum(np.minimum(np.sqrt(0.5 * self.robot.qdd_max * left), left / self.dt), top))

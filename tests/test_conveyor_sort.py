@@ -167,15 +167,15 @@ def test_a_cup_over_the_part_holds_only_with_vacuum(task: ConveyorSort) -> None:
     assert contacts == 0 and data.qpos[adr + 2] < BELT_TOP + 0.03
 
 
-def test_random_actions_never_flip_the_elbow(task: ConveyorSort) -> None:
-    worlds, random = Worlds(task, 16), np.random.default_rng(5)
-    robot = load_robot("yk400xec")
+def test_random_actions_never_flip_the_elbow() -> None:
+    free, robot = ConveyorSort(), load_robot("yk400xec")
+    free.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_GRAVITY)
+    worlds, random = Worlds(free, 16), np.random.default_rng(5)
     for seeds in (SEEDS[:16], SEEDS[16:32]):
         worlds.reset(np.arange(16), seeds)
         for tick in range(100):
             if tick % 10 == 0:
                 action = random.choice([-1.0, 1.0], (16, 5))
-                action[:, 2] = 1.0  # free of the bench
             worlds.step(action)
             elbow = worlds.signals["arm.q"][..., 1]
             assert elbow.min() > ELBOW[0] - 0.02 and elbow.max() < ELBOW[1] + 0.02
