@@ -22,7 +22,7 @@ from .errors import EnvironmentProblem
 from .page import LOOPBACK, Page, bind_loopback
 
 START_TIMEOUT_S = 20.0
-LIGHTS, HEADLIGHT = 3.0, 2.0  # how much brighter for Studio, by eye
+LIGHTS, HEADLIGHT = 2.2, 1.5  # how much brighter for Studio, by eye
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 LOOKS = (
     "geom_type",

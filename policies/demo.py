@@ -168,9 +168,10 @@ def _show(what: str, task: str | None, seed: int) -> Show:
         what, task = "scripted", what
     policy = load_policy(what, task or "")
     job, suite = get_task(policy.task), load_suite(SUITE)
-    watched = [bound.constraint for bound in suite.bind(job).assessed]
+    binding = suite.bind(job)
+    watched = [bound.constraint for bound in binding.assessed]
     conditions = [(condition.disturbance, condition.severity) for condition in suite.conditions]
-    return Show(job, policy, watched, conditions, seed)
+    return Show(job, policy, watched, conditions, [each.id for each, _ in binding.not_assessed], seed)
 
 
 def _open(url: str) -> None:

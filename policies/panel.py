@@ -30,6 +30,7 @@ def panel(show: Show) -> dict[str, Any]:
         "verdict": next(word for word in WORST_FIRST if word in states | {"clean"}),
         "closest": _closest(limits, show.room.tolist()),
         "limits": limits,
+        "left_out": [_title(name) for name in show.left_out],
         "history": [_brief(each) for each in show.ended],
         "last": {**_brief(show.ended[-1]), "margins": _margins(show.ended[-1])} if show.ended else None,
         "tally": show.tally,
@@ -61,7 +62,7 @@ def _limit(constraint: Constraint, unit: str, now: float, worst: float, late: bo
     return {
         "id": constraint.id,
         "title": {
-            "en": constraint.id.replace("-", " ").capitalize().replace("Tcp", "TCP"),
+            "en": _title(constraint.id),
             "ja": constraint.says.get("ja") or constraint.id,
         },
         "says": dict(constraint.says),
@@ -73,6 +74,10 @@ def _limit(constraint: Constraint, unit: str, now: float, worst: float, late: bo
         "fault": broken and not math.isfinite(worst),
         "late": late,
     }
+
+
+def _title(name: str) -> str:
+    return name.replace("-", " ").capitalize().replace("Tcp", "TCP")
 
 
 def _closest(limits: list[dict[str, Any]], room: list[float]) -> str | None:

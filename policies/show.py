@@ -23,7 +23,7 @@ from ..safety.policy import Policy
 REMEMBERED = 24
 KNOCK_M_S = 0.8  # what a knock adds to the speed of a free part
 KNOCK_S = 0.06
-SHOVE, SHOVE_S = 3.0, 0.30  # a class must see it: harder and longer than the push disturbance at its top
+SHOVE, SHOVE_S = 2.5, 0.30  # a class must see it: harder and longer than the push disturbance at its top
 BOTH = np.array([0, 1])
 
 
@@ -48,6 +48,7 @@ class Show:
     Args:
         task, policy, constraints: what is played, by whom, and what is watched.
         conditions: (disturbance, severity) in the order of the suite: a check gives them its episodes in turn.
+        left_out: ids of constraints that this cell cannot judge.
         seed: seed base; the episodes are those that `genba check --seed` gives to the chosen condition.
     """
 
@@ -55,6 +56,7 @@ class Show:
     policy: Policy
     constraints: Sequence[Constraint]
     conditions: Sequence[tuple[str, int]] = ((NOMINAL, 0),)
+    left_out: Sequence[str] = ()
     seed: int = 0
     episode: int = 0
     touched: bool = False

@@ -137,6 +137,8 @@ function draw(message) {
   drawEpisode(message);
   drawVerdict(message);
   message.limits.forEach((limit) => drawLimit(limit, limit.id === message.closest));
+  at("left-out").hidden = message.left_out.length === 0;
+  at("left-out").textContent = say("left_out", message.left_out.join(", "));
   drawTally(message);
   drawControls(message);
   at("veil").hidden = message.watching;
