@@ -14,7 +14,7 @@ from ..envs.errors import BadInput
 from ..envs.files import atomic_write_bytes
 from ..envs.task import get_task
 from .export import export
-from .network import Student
+from .network import Override, Student
 from .runs import CONFIG, WEIGHTS
 
 
@@ -30,7 +30,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise BadInput(f"{path}: no such checkpoint") from None
     except (SafetensorError, OSError) as error:
-        raise BadInput(f"{path}: not a whole checkpoint ({error}); the run goes on without it: genba train --resume") from None
+        raise BadInput(
+            f"{path}: not a whole checkpoint ({error}); the run goes on without it: genba train --resume"
+        ) from None
 
 
 def load_student(path: Path) -> Student:
@@ -38,8 +40,15 @@ def load_student(path: Path) -> Student:
     tensors = load_tensors(path)
     try:
         first, head = tensors["body.0.weight"], tensors["head.weight"]
-        hidden = tuple(tensors[f"body.{i}.weight"].shape[0] for i in range(0, 2 * len(tensors), 2) if f"body.{i}.weight" in tensors)
+        hidden = tuple(
+            tensors[f"body.{i}.weight"].shape[0]
+            for i in range(0, 2 * len(tensors), 2)
+            if f"body.{i}.weight" in tensors
+        )
         student = Student(first.shape[1], head.shape[0], hidden)
+        if "override.motion" in tensors:
+            width = tensors["override.layers.0.weight"].shape
+            student.override = Override(width[1], width[0], tensors["override.motion"], 0.0)
         student.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
         raise BadInput(f"{path}: not a student's checkpoint ({str(error).splitlines()[0]})") from None

@@ -48,11 +48,15 @@ def export(student: Student, task: Task, folder: Path) -> float:
     contract = contract_of(task)
     scale = torch.tensor([channel.scale for channel in contract.action])
     offset = torch.tensor([channel.offset for channel in contract.action])
-    atomic_write_bytes(folder / POLICY, _onnx(Exported(student, scale, offset).eval(), len(contract.observation)))
+    atomic_write_bytes(
+        folder / POLICY, _onnx(Exported(student, scale, offset).eval(), len(contract.observation))
+    )
     atomic_write_bytes(folder / CONTRACT, contract.to_bytes())
     parity = _parity(student, folder / POLICY)
     if not parity <= PARITY:
-        raise GenbaError(f"{folder / POLICY}: differs from the network by {parity:.1e}, more than {PARITY:.0e}")
+        raise GenbaError(
+            f"{folder / POLICY}: differs from the network by {parity:.1e}, more than {PARITY:.0e}"
+        )
     return parity
 
 

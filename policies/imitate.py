@@ -48,10 +48,10 @@ class ImitationRecipe:
 class Classroom:
     """The worlds in which the student is taught, and everything seen there: observations and the expert's answers."""
 
-    def __init__(self, task: Task, recipe: ImitationRecipe, seed: int, threads: int) -> None:
+    def __init__(self, task: Task, recipe: ImitationRecipe, seed: int) -> None:
         self.task, self.recipe = task, recipe
         self.kinds = list(disturbance_classes())
-        self.worlds = Worlds(task, recipe.worlds, threads, disturbances=self.kinds)
+        self.worlds = Worlds(task, recipe.worlds, 1, disturbances=self.kinds)
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
         ticks = recipe.expert_ticks + recipe.rounds * recipe.round_ticks
         columns, actions = len(task.observation_names), len(task.action_names)
@@ -84,9 +84,16 @@ class Classroom:
             seen = worlds.observation()
             answer = self.task.expert(observation(self.task, worlds.signals.now)).astype(np.float32)
             rows = slice(self.count, self.count + n)
-            self.observations[rows], self.answers[rows] = torch.from_numpy(seen[:n]), torch.from_numpy(answer[:n])
+            self.observations[rows], self.answers[rows] = (
+                torch.from_numpy(seen[:n]),
+                torch.from_numpy(answer[:n]),
+            )
             self.count += n
-            action = answer if student is None else np.where(self.expert_drives[:, None], answer, student.act(seen))
+            action = (
+                answer
+                if student is None
+                else np.where(self.expert_drives[:, None], answer, student.act(seen))
+            )
             worlds.step(action)
 
 
@@ -121,15 +128,15 @@ def teach(
     task: Task,
     recipe: ImitationRecipe,
     seed: int,
-    threads: int = 0,
     report: Callable[[int, float, float], None] = lambda done, loss, success: None,
-) -> tuple[Student, Classroom]:
-    """Teach a student from scratch; returns its running average, which is the one that acts, and the classroom.
+) -> Student:
+    """Teach a student from scratch; returns its running average, which is the one that acts.
 
-    `report(rounds done, loss, recent success)` is called after every round.
+    The engine has one thread here, since fitting has the other core. `report(rounds done, loss, recent success)` is called after
+    every round.
     """
     torch.manual_seed(seed)
-    room = Classroom(task, recipe, seed, threads)
+    room = Classroom(task, recipe, seed)
     room.gather(recipe.expert_ticks, None, 1.0)
     student = Student(len(task.observation_names), len(task.action_names))
     student.normalise_by(room.observations[: room.count])
@@ -147,7 +154,7 @@ def teach(
                 room.gather(recipe.round_ticks, actor if index else None, mixing)
             loss = job.result()
             report(index, loss, float(np.mean(room.successes[-200:] or [0.0])))
-    return average, room
+    return average
 
 
 def _schedule(recipe: ImitationRecipe) -> list[list[float]]:

@@ -60,7 +60,9 @@ def load_policy(spec: str, task: str = "") -> LoadedPolicy:
     if ":" in spec and not path.exists():
         return _from_callable(spec, get_task(_needed(task, spec)))
     if path.exists():
-        raise BadInput(f"{spec}: not a policy that can be read; give a run folder, an .onnx file or module:callable")
+        raise BadInput(
+            f"{spec}: not a policy that can be read; give a run folder, an .onnx file or module:callable"
+        )
     raise UnknownName("policy", spec, [*BUILT_IN, *_known_runs()])
 
 
@@ -78,7 +80,9 @@ def load_for_check(check: str) -> LoadedPolicy:
     for home in (folder.parent, folder.parent.parent):
         if (home / POLICY).is_file():
             return load_policy(str(home), plan.task)
-    raise BadInput(f"{folder}: the policy it judged is not beside it; put its policy.onnx into {folder.parent.parent}")
+    raise BadInput(
+        f"{folder}: the policy it judged is not beside it; put its policy.onnx into {folder.parent.parent}"
+    )
 
 
 def _needed(task: str, spec: str) -> str:
@@ -139,8 +143,14 @@ def _built_in(kind: str, task: Task) -> LoadedPolicy:
         return LoadedPolicy(kind, kind, sha256_file(source), task.id, home, expert)
     actions = len(task.action_names)
     if kind == "zero":
-        return LoadedPolicy(kind, kind, sha256_hex(b"zero"), task.id, home,
-                            lambda observation, seeds, steps: np.zeros((len(observation), actions), np.float32))
+        return LoadedPolicy(
+            kind,
+            kind,
+            sha256_hex(b"zero"),
+            task.id,
+            home,
+            lambda observation, seeds, steps: np.zeros((len(observation), actions), np.float32),
+        )
     digest = sha256_hex(f"random/{task.key}".encode())
 
     def random(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
@@ -157,12 +167,16 @@ def _from_callable(spec: str, task: Task) -> LoadedPolicy:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise BadInput(f"{spec}: cannot import {module_name} ({error}); it must be importable from this folder") from None
+        raise BadInput(
+            f"{spec}: cannot import {module_name} ({error}); it must be importable from this folder"
+        ) from None
     finally:
         sys.path.pop(0)
     function = getattr(module, name, None)
     if not callable(function):
-        raise UnknownName(f"callable in {module_name}", name, [key for key in vars(module) if not key.startswith("_")])
+        raise UnknownName(
+            f"callable in {module_name}", name, [key for key in vars(module) if not key.startswith("_")]
+        )
     actions = len(task.action_names)
 
     def act(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:

@@ -6,6 +6,7 @@ A worker stands across the bench and reaches in while the robot works. The tool 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,16 @@ def box_margin(points: Array, low: Array, high: Array) -> Array:
     outside = np.maximum(np.maximum(low - points, points - high), 0.0)
     inside = np.minimum(np.minimum(points - low, high - points).min(axis=-1), np.inf)
     return np.where(inside > 0, -inside, norm(outside))
+
+
+@once
+def _left_force(s: Lookup) -> Array:
+    return norm(s["grip.left"])
+
+
+@once
+def _right_force(s: Lookup) -> Array:
+    return norm(s["grip.right"])
 
 
 @once
@@ -133,8 +144,8 @@ class KitPick(Task):
             (described("arm.velocity.share", "1"), lambda s: (np.abs(s["arm.qd"]) / robot.qd_max).max(axis=-1)),
             (described("arm.torque.share", "1"), lambda s: (np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1)),
             (described("gripper.width", "m"), lambda s: 2.0 * s["gripper.q"]),
-            (described("grip.force", "N"), lambda s: np.minimum(norm(s["grip.left"]), norm(s["grip.right"]))),
-            (described("grip.force.max", "N"), lambda s: np.maximum(norm(s["grip.left"]), norm(s["grip.right"]))),
+            (described("grip.force", "N"), lambda s: np.minimum(_left_force(s), _right_force(s))),
+            (described("grip.force.max", "N"), lambda s: np.maximum(_left_force(s), _right_force(s))),
             (described("part.speed", "m/s"), lambda s: norm(s["part.vel"])),
             (described("part.fall_speed", "m/s"),
              lambda s: np.where(s["grip.force"] > 0.0, 0.0, np.maximum(-s["part.vel"][..., 2], 0.0))),
@@ -165,7 +176,7 @@ class KitPick(Task):
         qpos[:, part + 3], qpos[:, part + 6] = np.cos(yaw / 2), np.sin(yaw / 2)
         reach = self._reach(streams)
         rest = np.repeat(WORKER_REST[None], n, axis=0)
-        rest[:, 1] = reach["reach.y"]
+        rest[:, 1] = reach["reach.point"][:, 1]
         qpos[:, adr["worker_x"] : adr["worker_x"] + 3] = rest
         ctrl = np.zeros((n, self.model.nu))
         ctrl[:, :7], ctrl[:, 7], ctrl[:, 8:11] = q, 60.0, rest
@@ -195,20 +206,25 @@ class KitPick(Task):
             "reach.in": streams.between("reach.in", 0.7, 1.0),
             "reach.stay": streams.between("reach.stay", 0.4, 0.9),
             "reach.out": streams.between("reach.out", 0.6, 0.9),
-            "reach.x": streams.between("reach.x", 0.45, 0.54),
-            "reach.y": streams.between("reach.y", -0.08, 0.10),
-            "reach.z": streams.between("reach.z", 0.14, 0.20),
+            "reach.point": np.column_stack([
+                streams.between("reach.x", 0.45, 0.54),
+                streams.between("reach.y", -0.08, 0.10),
+                streams.between("reach.z", 0.14, 0.20),
+            ]),
         }
 
     def drive(self, times: Array, memory: Mapping[str, Array]) -> Mapping[int, Array]:
-        m = {name: value[:, None] for name, value in memory.items() if value.ndim == 1}
-        since = times - m["reach.start"]
-        back = since - m["reach.in"] - m["reach.stay"]
-        share = minimum_jerk(since / m["reach.in"]) - minimum_jerk(back / m["reach.out"])
-        rest = memory["rest"]
-        point = (m["reach.x"], m["reach.y"], m["reach.z"])
-        first = self.model.actuator("worker_x").id
-        return {first + i: rest[:, i, None] + share * (point[i] - rest[:, i, None]) for i in range(3)}
+        start, way_in, stay, way_out = (memory[f"reach.{part}"][:, None] for part in ("start", "in", "stay", "out"))
+        since = times - start
+        share = minimum_jerk(since / way_in) - minimum_jerk((since - way_in - stay) / way_out)
+        rest, point = memory["rest"], memory["reach.point"]
+        way = rest[:, None] + share[..., None] * (point - rest)[:, None]
+        return {self.worker_first + i: way[..., i] for i in range(3)}
+
+    @cached_property
+    def worker_first(self) -> int:
+        """The first of the three actuators that move the worker's hand."""
+        return int(self.model.actuator("worker_x").id)
 
     observe = {
         "tcp": Term(lambda s: s["tcp.pos"], "m", ("x", "y", "z")),
@@ -290,7 +306,8 @@ class KitPick(Task):
         height = tcp[:, 2]
         across = ramp(height, CARRY_Z - 0.07, CARRY_Z - 0.03)
         across = np.where(gap < 0.05, 1.0, across)
-        down = goal[:, 2] + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.006, 0.04)
+        # aim below the tray, so that the part arrives with speed and the fingers never hover at the threshold
+        down = goal[:, 2] - 0.006 + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.006, 0.04)
         place = np.column_stack([5.0 * goal[:, 0] * across, 5.0 * goal[:, 1] * across,
                                  np.where(gap > 0.05, 5.0 * lift, 4.0 * down)])
         stands = (gap < 0.008) & (np.abs(goal[:, 2]) < 0.005) & (np.abs(turn) < 0.10)

@@ -1,0 +1,83 @@
+"""Held-out episodes for learning: how often a policy succeeds, and how fast, on seeds that another policy meets too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.task import Task
+from ..envs.worlds import Worlds
+from ..safety.statistics import clopper_pearson_lower, paired_mean_difference
+
+Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Outcomes of one policy on held-out seeds: success `(n,)`, cycle time in s `(n,)` (NaN without success), ticks spent."""
+
+    success: NDArray[np.bool_]
+    cycle_s: NDArray[np.float64]
+    ticks: int
+
+    @property
+    def count(self) -> int:
+        return int(self.success.sum())
+
+    @property
+    def n(self) -> int:
+        return len(self.success)
+
+    def as_json(self) -> dict[str, float | int]:
+        """Rate, n and one-sided 95 % lower bound."""
+        return {
+            "rate": self.count / self.n,
+            "n": self.n,
+            "lower95": float(clopper_pearson_lower(self.count, self.n)),
+        }
+
+
+def evaluate(act: Act, task: Task, seeds: NDArray[np.int64], threads: int = 0) -> Held:
+    """Play one judged episode per seed, undisturbed, all at once."""
+    n = len(seeds)
+    worlds = Worlds(task, n, threads, tail_s=1.0)
+    worlds.reset(np.arange(n), seeds)
+    while not worlds.done[:n].all():
+        worlds.step(act(worlds.observation()))
+    success = worlds.success[:n].copy()
+    cycle = np.where(success, worlds.cycle_s[:n], np.nan)
+    return Held(success, cycle, int(worlds.steps[:n].sum()))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against what it started from, on the same seeds."""
+
+    before: Held
+    after: Held
+
+    @property
+    def accepted(self) -> bool:
+        """No loss of success, and a shorter cycle whose 95 % interval excludes zero."""
+        return self.after.count >= self.before.count and self.cycle_change()[2] < 0.0
+
+    def cycle_change(self) -> tuple[float, float, float]:
+        """Relative change of the mean cycle time over episodes that both finished, and its 95 % interval."""
+        both = self.before.success & self.after.success
+        if both.sum() < 2:
+            return 0.0, -np.inf, np.inf
+        base = float(self.before.cycle_s[both].mean())
+        gap = paired_mean_difference(self.before.cycle_s[both], self.after.cycle_s[both])
+        return gap.estimate / base, gap.lower / base, gap.upper / base
+
+    def line(self) -> str:
+        """One line for people."""
+        change, low, high = self.cycle_change()
+        return (
+            f"success {self.before.count}/{self.before.n} → {self.after.count}/{self.after.n}, "
+            f"cycle {np.nanmean(self.before.cycle_s):.2f} → {np.nanmean(self.after.cycle_s):.2f} s "
+            f"({100 * change:+.1f} %, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}, paired)"
+        )

@@ -1,0 +1,76 @@
+"""Recipes: every number of a training run, from the defaults, `assets/recipes/<task>.yaml` and `--set key=value`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import yaml
+
+from ..envs.errors import BadInput, UnknownName
+from ..envs.files import asset
+from .imitate import ImitationRecipe
+from .improve import PpoRecipe
+
+Part = ImitationRecipe | PpoRecipe
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a policy is made: imitation, reinforcement, and how many held-out episodes choose between their results."""
+
+    imitation: ImitationRecipe = field(default_factory=ImitationRecipe)
+    ppo: PpoRecipe = field(default_factory=PpoRecipe)
+    select: int = 256
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of both stages."""
+        taught, ppo = self.imitation, self.ppo
+        ticks = taught.expert_ticks + taught.rounds * taught.round_ticks
+        return ticks * taught.worlds + ppo.iterations * ppo.ticks * ppo.worlds
+
+
+def recipe_for(task: str, settings: list[str], steps: int | None) -> Recipe:
+    """The recipe of a task with settings like `imitation.rounds=10`, both stages shortened or stretched to `steps`.
+
+    Raises BadInput, UnknownName.
+    """
+    recipe = Recipe()
+    path = asset("recipes", f"{task}.yaml")
+    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for part, values in given.items():
+        for name, value in values.items() if isinstance(values, dict) else [("", values)]:
+            recipe = changed(recipe, f"{part}.{name}".rstrip("."), value)
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise BadInput(f"--set {setting}: expected KEY=VALUE, for example imitation.rounds=10")
+        recipe = changed(recipe, key, yaml.safe_load(text))
+    return recipe if steps is None else _scaled(recipe, steps)
+
+
+def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
+    """The recipe with one number replaced. Raises UnknownName for the key, BadInput for the value."""
+    known = {f"{part}.{f.name}" for part in ("imitation", "ppo") for f in fields(getattr(recipe, part))} | {"select"}
+    if key not in known:
+        raise UnknownName("setting", key, known)
+    part, _, name = key.rpartition(".")
+    owner: Any = getattr(recipe, part) if part else recipe
+    old = getattr(owner, name)
+    value = tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not type(old) or (isinstance(value, int | float) and not 0 <= abs(value) < 1e9):
+        raise BadInput(f"setting {key}: expected a value like {old!r}, found {value!r}")
+    new = replace(owner, **{name: value})
+    return replace(recipe, **{part: new}) if part else new
+
+
+def _scaled(recipe: Recipe, steps: int) -> Recipe:
+    share = steps / recipe.steps
+    rounds = max(1, round(recipe.imitation.rounds * share))
+    iterations = max(1, round(recipe.ppo.iterations * share))
+    return replace(
+        recipe, imitation=replace(recipe.imitation, rounds=rounds), ppo=replace(recipe.ppo, iterations=iterations)
+    )

@@ -1,0 +1,186 @@
+"""`genba train`: the expert teaches, PPO improves, held-out episodes choose, and the result is exported.
+
+A run folder holds the resolved configuration, the command line, versions, metrics, a TensorBoard log and checkpoints as
+safetensors. The same recipe, seed, platform and thread count give the same weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from ..envs.errors import BadInput
+from ..envs.files import atomic_write_text, plain_json
+from ..envs.task import SEED_RANGES, Task, get_task
+from ..safety.progress import Progress, Say
+from .checkpoints import load_student, save_tensors
+from .evaluate import Comparison, Held, evaluate
+from .export import export
+from .imitate import teach
+from .improve import improve
+from .network import Student, weights_sha256
+from .recipes import Recipe, recipe_for
+from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new_run
+
+STUDENT = Path("checkpoints") / "student.safetensors"
+OVERRIDES = (1.0, 0.6)  # shares of the learned override that are offered to the held-out episodes, in this order
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run came to. `success` is measured on the select seeds."""
+
+    run: Path
+    held: Held
+    line: str
+    taught_s: float
+    improved_s: float
+    train_s: float
+    env_steps: int
+    weights: str
+    parity: float
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {
+            "run": str(self.run), "success": self.held.as_json(), "train_s": round(self.train_s, 1),
+            "env_steps": self.env_steps, "weights_sha256": self.weights, "before_after": self.line,
+        }
+
+    def table(self) -> str:
+        lower = self.held.as_json()["lower95"]
+        return "\n".join([
+            f"learn    student of the expert {self.taught_s:.0f} s, PPO {self.improved_s:.0f} s, "
+            f"{self.train_s:.0f} s in all, {self.env_steps:,} steps".ljust(72) + f" {self.run}",
+            f"         {self.line}",
+            f"         success {self.held.count}/{self.held.n} on held-out seeds, at least {100 * lower:.1f} % (95 %)",
+            f"export   policy.onnx, parity {self.parity:.1e}        next: genba check {self.run}",
+        ])
+
+
+class Log:
+    """Metrics of a run, as lines of JSON and for TensorBoard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.jsonl"
+        self.writer = SummaryWriter(str(folder / "tb"))
+
+    def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")
+        for name, value in values.items():
+            self.writer.add_scalar(f"{stage}/{name}", value, step)
+
+
+def train(
+    task: str,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    threads: int = 0,
+    settings: list[str] | None = None,
+    resume: bool = False,
+    say: Say | None = None,
+) -> TrainResult:
+    """Train a policy for `task` in a new run folder, or go on with the latest unfinished one.
+
+    Raises UnknownName, BadInput; KeyboardInterrupt says how to go on.
+    """
+    job = get_task(task)
+    folder = latest_unfinished(task) if resume else new_run(task)
+    if resume:
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        seed, recipe = int(config["seed"]), _read_recipe(config, folder)
+    else:
+        recipe = recipe_for(task, settings or [], steps)
+        describe_run(folder, {"task": task, "seed": seed, "threads": threads, **_plain(recipe)})
+    try:
+        return _train(job, folder, recipe, seed, threads, say)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{folder} is kept; go on with: genba train {task} --resume") from None
+
+
+def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, say: Say | None) -> TrainResult:
+    began = time.perf_counter()
+    torch.set_num_threads(1)
+    log = Log(folder)
+    student = _taught(task, folder, recipe, seed, say, log)
+    taught = time.perf_counter()
+    with Progress("improve", recipe.ppo.iterations, say=say) as bar:
+
+        def improved(done: int, success: float) -> None:
+            log.write("ppo", done, {"success": success})
+            bar.advance(1, f"success {100 * success:.0f} %")
+
+        candidate, _ = improve(student, task, recipe.ppo, seed, threads, improved)
+    better = time.perf_counter()
+    chosen, comparison = choose(task, student, candidate, recipe.select, threads)
+    save_tensors(folder / WEIGHTS, chosen.state_dict())
+    parity = export(chosen, task, folder)
+    held = comparison.after if chosen is not student else comparison.before
+    kept = "" if chosen is not student else "PPO brought nothing that holds; the student stays. "
+    result = TrainResult(
+        folder, held, kept + comparison.line(), taught - began, better - taught, time.perf_counter() - began,
+        recipe.steps, weights_sha256(chosen.state_dict()), parity,
+    )
+    atomic_write_text(folder / SUMMARY, plain_json(result.as_json()) + "\n")
+    log.writer.close()
+    return result
+
+
+def _taught(task: Task, folder: Path, recipe: Recipe, seed: int, say: Say | None, log: Log) -> Student:
+    """The student: from its checkpoint where one stands already, else taught."""
+    path = folder / STUDENT
+    if path.is_file():
+        return load_student(path)
+    with Progress("teach", recipe.imitation.rounds + 1, say=say) as bar:
+
+        def reported(done: int, loss: float, success: float) -> None:
+            log.write("imitation", done, {"loss": loss, "success": success})
+            bar.advance(1, f"success {100 * success:.0f} %")
+
+        student = teach(task, recipe.imitation, seed, reported)
+    save_tensors(path, student.state_dict())
+    return student
+
+
+def choose(task: Task, student: Student, candidate: Student, episodes: int, threads: int) -> tuple[Student, Comparison]:
+    """The candidate with the largest share of its override that loses no success and shortens the cycle; else the student."""
+    seeds = SEED_RANGES["select"] + np.arange(episodes)
+    before = evaluate(student.act, task, seeds, threads)
+    first: Comparison | None = None
+    for share in OVERRIDES:
+        scaled = copy.deepcopy(candidate)
+        if scaled.override is not None:
+            scaled.override.get_buffer("reach").mul_(share)
+        comparison = Comparison(before, evaluate(scaled.act, task, seeds, threads))
+        if comparison.accepted:
+            return scaled, comparison
+        first = first or comparison
+    assert first is not None
+    return student, first
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain lists and numbers."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return plain
+
+
+def _read_recipe(config: Mapping[str, Any], folder: Path) -> Recipe:
+    settings = [
+        f"{part}.{name}={json.dumps(value)}" for part in ("imitation", "ppo") for name, value in config[part].items()
+    ]
+    try:
+        return recipe_for(str(config["task"]), [*settings, f"select={config['select']}"], None)
+    except BadInput as error:
+        raise BadInput(f"{folder / CONFIG}: {error}") from None
