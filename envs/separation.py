@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .signals import Array, Derivation, Lookup, Signal
+from .signals import Array, Derivation, Lookup, Signal, once
 from .terms import dot, norm
 
 REACTION_S = 0.04  # two control ticks
@@ -21,6 +21,7 @@ UNCERTAINTY_M = 0.03  # Z_d + Z_r
 SENSOR_INTERVAL_S = 0.01  # distances are measured at 100 Hz
 
 
+@once
 def _direction(s: Lookup) -> Array:
     off = s["worker.hand.pos"] - s["tcp.pos"]
     return np.asarray(off / np.maximum(norm(off), 1e-6)[..., None])
@@ -44,13 +45,13 @@ def required(s: Lookup) -> Array:
 def distance(s: Lookup) -> Array:
     """Smallest distance in m of tool, wrist and part to the worker, less what both may travel between two measurements."""
     nearest = s["worker.distances"].min(axis=-1)
-    return np.asarray(nearest - SENSOR_INTERVAL_S * (norm(s["tcp.vel"]) + norm(s["worker.hand.vel"])))
+    return np.asarray(nearest - SENSOR_INTERVAL_S * (s["tcp.speed"] + norm(s["worker.hand.vel"])))
 
 
 def contact_force(s: Lookup) -> Array:
     """Largest force in N on any region of the worker."""
-    hand, arm, torso = norm(s["worker.hand.force"]), norm(s["worker.arm.force"]), norm(s["worker.torso.force"])
-    return np.maximum(np.maximum(hand, arm), torso)
+    hand, arm, torso = (s[f"worker.{region}.force"] for region in ("hand", "arm", "torso"))
+    return np.asarray(np.sqrt(np.maximum(np.maximum(dot(hand, hand), dot(arm, arm)), dot(torso, torso))))
 
 
 def derived(describe: Callable[[str, str], Signal]) -> list[tuple[Signal, Derivation]]:

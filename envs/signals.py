@@ -97,10 +97,11 @@ class Lookup(Mapping[str, Array]):
     def _read(self, name: str) -> Array:
         signal = self.table[name]
         if signal.kind == "sensor":
-            part = self._data[..., self.table.columns[name]]
-            if len(signal.shape) > 1:
-                return part.reshape(*self.lead, *signal.shape)
-            return part if signal.shape else part[..., 0]
+            span = self.table.columns[name]
+            if not signal.shape:
+                return np.asarray(self._data[..., span.start])
+            part = self._data[..., span]
+            return part if len(signal.shape) == 1 else part.reshape(*self.lead, *signal.shape)
         if signal.kind == "derived":
             return self.table.derivations[name](self)
         if signal.kind == "constant":
