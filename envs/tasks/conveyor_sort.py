@@ -13,7 +13,7 @@ from ..cell import compose
 from ..engine import Engine
 from ..robots import load_robot
 from ..scara import ScaraTwist
-from ..signals import Array, Derivation, Lookup, Signal, Signals
+from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
 from ..terms import box_margin, near, norm, norm_xy, ramp, wrap, yaw_of
@@ -55,21 +55,25 @@ def _inertia(kind: NDArray[np.int64], mass: Array) -> Array:
     return np.asarray(mass[:, None] * np.where((kind == 2)[:, None], disc, box))
 
 
+@once
 def _part_from_cup(s: Lookup) -> Array:
     """From the tool point to the middle of the part's upper face, `(..., 3)`."""
     top = s["part.pos"] - s["tcp.pos"]
     return np.stack([top[..., 0], top[..., 1], top[..., 2] + s["part.size"][..., 2]], axis=-1)
 
 
+@once
 def _goal_from_part(s: Lookup) -> Array:
     return s["target.pos"] - s["part.pos"]
 
 
+@once
 def _place_yaw(s: Lookup) -> Array:
     """How far the part must still turn; its halves look the same."""
     return wrap(yaw_of(s["target.quat"]) - yaw_of(s["part.quat"]), np.pi)
 
 
+@once
 def _polar(s: Lookup) -> Array:
     """Bearing (rad) and radius (m) that the bin is ahead of the tool, `(..., 2)`; the way never leads behind the robot."""
     tcp, goal = s["tcp.pos"], s["target.pos"]
@@ -195,19 +199,19 @@ class ConveyorSort(Task):
         "tcp": Term(lambda s: s["tcp.pos"], "m", ("x", "y", "z")),
         "tcp_velocity": Term(lambda s: s["tcp.vel"], "m/s", ("x", "y", "z")),
         "part_from_cup": Term(_part_from_cup, "m", ("x", "y", "z")),
-        "part_from_cup_30mm": Term(lambda s: np.clip(_part_from_cup(s), -0.03, 0.03), "m", ("x", "y", "z")),
-        "part_from_cup_8mm": Term(lambda s: np.clip(_part_from_cup(s), -0.008, 0.008), "m", ("x", "y", "z")),
+        "part_from_cup_30mm": Term(_part_from_cup, "m", ("x", "y", "z"), 0.03),
+        "part_from_cup_8mm": Term(_part_from_cup, "m", ("x", "y", "z"), 0.008),
         "goal_from_part": Term(_goal_from_part, "m", ("x", "y", "z")),
-        "goal_from_part_30mm": Term(lambda s: np.clip(_goal_from_part(s), -0.03, 0.03), "m", ("x", "y", "z")),
-        "goal_from_part_8mm": Term(lambda s: np.clip(_goal_from_part(s), -0.008, 0.008), "m", ("x", "y", "z")),
+        "goal_from_part_30mm": Term(_goal_from_part, "m", ("x", "y", "z"), 0.03),
+        "goal_from_part_8mm": Term(_goal_from_part, "m", ("x", "y", "z"), 0.008),
         "goal_bearing": Term(lambda s: _polar(s)[..., 0], "rad"),
         "goal_radius": Term(lambda s: _polar(s)[..., 1], "m"),
         "place_yaw": Term(_place_yaw, "rad"),
-        "place_yaw_fine": Term(lambda s: np.clip(_place_yaw(s), -0.1, 0.1), "rad"),
-        "part_velocity": Term(lambda s: np.clip(s["part.vel"], -1.0, 1.0), "m/s", ("x", "y", "z")),
+        "place_yaw_fine": Term(_place_yaw, "rad", limit=0.1),
+        "part_velocity": Term(lambda s: s["part.vel"], "m/s", ("x", "y", "z"), 1.0),
         "belt_speed": Term(lambda s: s["belt.speed"], "m/s"),
         "vacuum_held": Term(lambda s: s["vacuum.held"], "1"),
-        "vacuum_force": Term(lambda s: np.clip(s["grip.force.max"], 0.0, 20.0), "N"),
+        "vacuum_force": Term(lambda s: s["grip.force.max"], "N", limit=20.0),
         "plunger": Term(lambda s: s["plunger.q"], "m"),
         "part_class": Term(lambda s: s["part.class"], "1", CLASSES),
     }
