@@ -33,7 +33,7 @@ TOLERANCE = 1e-5  # of `command` against `action`, relative to the command's sca
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleaseResult:
     """A release that was made, or that was there already with the same evidence."""
 
     folder: Path
@@ -50,7 +50,7 @@ class Released:
         return f"release  {self.folder}        next: genba demo {self.folder}"
 
 
-def release(run: str | Path, out: str | Path = "releases") -> Released:
+def release(run: str | Path, out: str | Path = "releases") -> ReleaseResult:
     """Release the policy of a run, or of one of its checks.
 
     Raises:
@@ -73,7 +73,7 @@ def release(run: str | Path, out: str | Path = "releases") -> Released:
         os.replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return Released(folder, result)
+    return ReleaseResult(folder, result)
 
 
 def _judged(run: Path) -> CheckResult:
@@ -159,7 +159,7 @@ def _refuse_other_episodes(evidence: Evidence, policy: OnnxPolicy) -> None:
             )
 
 
-def _already(folder: Path, result: CheckResult) -> Released:
+def _already(folder: Path, result: CheckResult) -> ReleaseResult:
     """A release of the same policy: fine if it is whole and rests on the same evidence."""
     try:
         verify_manifest(folder)
@@ -168,7 +168,7 @@ def _already(folder: Path, result: CheckResult) -> Released:
         raise BadInput(f"{folder}: exists and is not whole ({error}); move it away") from None
     if not same:
         raise BadInput(f"{folder}: exists with the evidence of another check; move it away to release anew")
-    return Released(folder, result)
+    return ReleaseResult(folder, result)
 
 
 def _fill(

@@ -163,6 +163,8 @@ class Campaign:
         missing = missing_shards(self.folder, plan)
         for number in set(range(plan.shards)) - set(missing):
             checked_shard(self.folder, plan, number)
+        for draft in (self.folder / "shards").glob(".*.part"):  # left by a kill in the middle of a write
+            draft.unlink()
         todo = sum(len(plan.shard(number)) for number in missing)
         if not todo:
             return 0.0

@@ -92,9 +92,9 @@ class Suite(_Frozen):
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Nominal first, then each disturbance at each severity."""
+        """Nominal first, then each disturbance (by name) at each severity."""
         rows = [Condition(disturbance=NOMINAL, severity=0)]
-        for name, levels in self.disturbances.items():
+        for name, levels in sorted(self.disturbances.items()):
             rows += [Condition(disturbance=name, severity=level) for level in levels]
         return tuple(rows)
 

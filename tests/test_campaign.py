@@ -1,0 +1,253 @@
+"""Campaigns on a real cell: the same bytes at any number of worlds and threads, after a kill, and when played again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from genba.envs.errors import BadInput
+from genba.envs.task import Task, get_task, task_ids
+from genba.safety.campaign import check
+from genba.safety.compare import compare, compared
+from genba.safety.evidence import read_evidence, shard_path
+from genba.safety.folders import attempts
+from genba.safety.replay import replay, replays
+from genba.safety.suite import Suite, load_suite
+
+Rows = NDArray[np.float32]
+TASK = "conveyor-sort"  # the shorter episodes
+
+
+@dataclass(frozen=True)
+class Expert:
+    """The task's teacher, perhaps with something done to its actions."""
+
+    folder: Path
+    task: str = TASK
+    name: str = "expert"
+    change: Callable[[Rows], Rows] | None = None
+    kind: str = "scripted"
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    def act(self, observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
+        action = teacher(self.task).expert(observation).astype(np.float32)
+        return action if self.change is None else self.change(action)
+
+
+TASKS: dict[str, Task] = {}
+
+
+def teacher(task_id: str) -> Task:
+    if task_id not in TASKS:
+        TASKS[task_id] = get_task(task_id)
+    return TASKS[task_id]
+
+
+def small(episodes: int, *disturbances: str) -> Suite:
+    basic = load_suite("basic")
+    rules = basic.verdict.model_copy(update={"success": basic.verdict.success[:1]})
+    kept = {name: (3,) for name in disturbances}
+    return basic.model_copy(
+        update={"episodes_per_condition": episodes, "disturbances": kept, "verdict": rules}
+    )
+
+
+SUITE = small(8, "sensor-noise", "push")
+
+
+def shards(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((folder / "shards").iterdir())]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One uninterrupted check of 24 episodes: 24 worlds, 2 threads."""
+    policy = Expert(tmp_path_factory.mktemp("run"))
+    return check(policy, suite=SUITE, seed=7, threads=2, worlds=24).folder
+
+
+@pytest.mark.parametrize(("worlds", "threads"), [(5, 1), (7, 2)])
+def test_evidence_does_not_know_worlds_or_threads(
+    reference: Path, tmp_path: Path, worlds: int, threads: int
+) -> None:
+    result = check(Expert(tmp_path), suite=SUITE, seed=7, threads=threads, worlds=worlds)
+    assert result.evidence.sha256 == read_evidence(reference).sha256
+    assert shards(result.folder) == shards(reference)
+    assert (result.folder / "plan.json").read_bytes() == (reference / "plan.json").read_bytes()
+
+
+def test_a_check_tells_what_it_did(reference: Path) -> None:
+    evidence = read_evidence(reference)
+    assert len(evidence) == 24 and len(shards(reference)) == 24
+    assert evidence.columns["success"].mean() > 0.9
+    disturbed = evidence.columns["disturbance"] == "push"
+    assert disturbed.sum() == 8 and (evidence.columns["severity"][disturbed] == 3).all()
+    stored = (reference / "check.json").read_text(encoding="utf-8")
+    assert evidence.sha256 in stored and '"monitor_share"' in stored
+    everything = b"".join([*shards(reference), (reference / "plan.json").read_bytes()])
+    assert str(reference).encode() not in everything, "no path may enter the evidence"
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from genba.safety.campaign import check
+sys.path.insert(0, {here!r})
+from test_campaign import Expert, SUITE
+check(Expert(Path({folder!r})), suite=SUITE, seed=7, worlds=2, threads=1)
+"""
+
+
+def test_killed_at_any_moment_and_resumed_ends_in_the_same_bytes(reference: Path, tmp_path: Path) -> None:
+    code = CHILD.format(here=str(Path(__file__).parent), folder=str(tmp_path))
+    folder = tmp_path / "checks" / "01"
+    give_up = time.monotonic() + 60.0
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as child:
+        while not shard_path(folder, 3).is_file() and time.monotonic() < give_up and child.poll() is None:
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        _, errors = child.communicate()
+    assert child.returncode == -signal.SIGKILL, errors.decode()
+    kept = len(shards(folder))
+    assert 0 < kept < 24 and not (folder / "check.json").exists()
+    result = check(Expert(tmp_path), suite=SUITE, seed=7, worlds=6, resume=True)
+    assert result.folder == folder and attempts(tmp_path) == [1]
+    assert result.evidence.sha256 == read_evidence(reference).sha256
+    assert shards(folder) == shards(reference)
+
+
+def test_an_interrupt_says_what_is_kept(tmp_path: Path) -> None:
+    calls = 0
+
+    def interrupt(action: Rows) -> Rows:
+        nonlocal calls
+        calls += 1
+        if calls == 40:
+            raise KeyboardInterrupt
+        return action
+
+    with pytest.raises(KeyboardInterrupt, match="0 of 24 episodes are kept in .* go on with --resume"):
+        check(Expert(tmp_path, change=interrupt), suite=SUITE, seed=7)
+
+
+def test_resume_refuses_to_mix_checks(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no unfinished check"):
+        check(Expert(tmp_path), suite=SUITE, seed=7, resume=True)
+
+    def stop(action: Rows) -> Rows:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(
+            Expert(tmp_path, change=lambda action: stop(action) if len(action) > 2 else action),
+            suite=SUITE,
+            seed=7,
+        )
+    with pytest.raises(BadInput, match="begun with another policy"):
+        check(Expert(tmp_path, name="other"), suite=SUITE, seed=7, resume=True)
+    with pytest.raises(BadInput, match="begun with another suite"):
+        check(Expert(tmp_path), suite=small(9, "push"), seed=7, resume=True)
+    with pytest.raises(BadInput, match="begun with another seed base"):
+        check(Expert(tmp_path), suite=SUITE, seed=8, resume=True)
+    (tmp_path / "checks" / "01" / "platform.json").write_text('{"numpy": "1.0"}')
+    with pytest.raises(BadInput, match="begun on another platform"):
+        check(Expert(tmp_path), suite=SUITE, seed=7, resume=True)
+
+
+def test_a_policy_of_the_wrong_shape_leaves_nothing(tmp_path: Path) -> None:
+    narrow = Expert(tmp_path, change=lambda action: action[:, :3])
+    with pytest.raises(BadInput, match=r"expected actions \(n, 5\) .* found \(2, 3\)"):
+        check(narrow, suite=SUITE)
+    assert not (tmp_path / "checks").exists()
+    with pytest.raises(BadInput, match="--seed -1: expected 0 to 999,999"):
+        check(Expert(tmp_path), suite=SUITE, seed=-1)
+
+
+def test_each_attempt_without_a_seed_meets_new_worlds(tmp_path: Path) -> None:
+    one, two = (check(Expert(tmp_path), suite=small(2)).evidence for _ in range(2))
+    assert set(one.columns["seed"].tolist()).isdisjoint(two.columns["seed"].tolist())
+    assert min(one.columns["seed"]) >= 3_000_000_000 + 1_000_000 * 1_000_000
+
+
+def test_replay_is_equal_bit_for_bit(reference: Path) -> None:
+    policy = Expert(reference.parent.parent)
+    played = replay(reference, 5, policy)
+    assert played.equal and played.exit_code == 0
+    found = played.as_json()
+    assert found["equal"] is True and found["trace_sha256"] == found["stored_sha256"]
+    assert all(each.equal for each in replays(reference.parent.parent, [0, 11, 23], policy))
+
+
+def test_replay_of_something_else_says_so(reference: Path) -> None:
+    folder = reference.parent.parent
+    with pytest.raises(BadInput, match="is not the one that was judged"):
+        replay(reference, 5, Expert(folder, name="other"))
+    with pytest.raises(BadInput, match="expected 0 to 23"):
+        replay(reference, 24, Expert(folder))
+    slower = replay(reference, 5, Expert(folder, change=lambda action: action * np.float32(0.9)))
+    assert not slower.equal and "trace_sha256" in slower.changed and slower.exit_code == 1
+    assert "NOT equal" in slower.table()
+
+
+def test_another_platform_is_named_and_compared_by_outcome(
+    reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genba.safety.replay.fingerprint", lambda: {"numpy": "0"})
+    policy = Expert(reference.parent.parent)
+    played = replay(reference, 5, policy)
+    assert any(line.startswith("numpy") for line in played.other_platform) and played.agrees
+
+
+def test_compare_puts_what_got_worse_first(reference: Path, tmp_path: Path) -> None:
+    folder = reference.parent.parent
+    slow = Expert(
+        tmp_path, name="slow", change=lambda action: action * np.array([1, 1, 0.6, 1, 1], np.float32)
+    )
+    found = compare(Expert(folder), slow, suite=SUITE, seed=7)
+    assert attempts(folder) == [1], "the finished check with the same plan is taken"
+    assert found.differences[0].word == "worse"
+    words = [each.word for each in found.differences]
+    assert words == sorted(words, key=["worse", "better", "no difference shown"].index)
+    cycle = next(each for each in found.differences if each.what.startswith("cycle time"))
+    assert cycle.word == "worse" and cycle.interval.lower > 0.0
+    back = compared(found.b, found.a)
+    assert next(each for each in back.differences if each.what.startswith("cycle time")).word == "better"
+    with pytest.raises(BadInput, match="differ in seed base"):
+        compared(found.a, check(Expert(tmp_path / "x"), suite=SUITE, seed=8).evidence)
+
+
+def test_a_nan_action_is_a_fault_finding(tmp_path: Path) -> None:
+    def sick(action: Rows) -> Rows:
+        action = action.copy()
+        action[0] = np.nan
+        return action
+
+    result = check(Expert(tmp_path, change=sick), suite=small(3), seed=1, worlds=3)
+    assert result.verdict.word == "FAIL" and "fault" in result.verdict.reasons[0]
+    assert any(finding.reason == "fault" for finding in result.findings)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task_id", task_ids())
+def test_the_expert_of_each_task_is_judged_the_same_twice(task_id: str, tmp_path: Path) -> None:
+    suite = load_suite("basic").model_copy(update={"episodes_per_condition": 2})
+    one, two = (
+        check(Expert(tmp_path / name, task=task_id), suite=suite, seed=3, threads=threads, worlds=worlds)
+        for name, threads, worlds in (("a", 1, 26), ("b", 2, 5))
+    )
+    assert one.evidence.sha256 == two.evidence.sha256
+    assert one.evidence.columns["success"].mean() > 0.9
