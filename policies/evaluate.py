@@ -31,6 +31,10 @@ class Held:
     def n(self) -> int:
         return len(self.success)
 
+    def mean_cycle(self) -> str:
+        """Mean cycle time of the episodes that succeeded, for people."""
+        return f"{np.mean(self.cycle_s[self.success]):.2f} s" if self.success.any() else "none"
+
     def as_json(self) -> dict[str, float | int]:
         """Rate, n and one-sided 95 % lower bound."""
         return {
@@ -78,6 +82,6 @@ class Comparison:
         change, low, high = self.cycle_change()
         return (
             f"success {self.before.count}/{self.before.n} → {self.after.count}/{self.after.n}, "
-            f"cycle {np.nanmean(self.before.cycle_s):.2f} → {np.nanmean(self.after.cycle_s):.2f} s "
+            f"cycle {self.before.mean_cycle()} → {self.after.mean_cycle()} "
             f"({100 * change:+.1f} %, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}, paired)"
         )

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ..envs.disturbances import disturbance_classes
 from ..envs.streams import Streams
 from ..envs.task import SEED_RANGES, Task, observation
 from ..envs.worlds import Worlds
+from .checkpoints import load_tensors, save_tensors
 from .network import Student
 
 
@@ -29,7 +31,7 @@ class ImitationRecipe:
 
     Each round gathers `round_ticks` ticks in all worlds and makes `round_fits` gradient steps; `mixing` is the share of
     episodes that the expert itself drives in the first rounds; `disturbed` the share of episodes with one disturbance of severity
-    1 to `severity`.
+    1 to `severity`; `average` the decay of the running average of the weights, which is the student that acts.
     """
 
     worlds: int = 128
@@ -44,6 +46,17 @@ class ImitationRecipe:
     disturbed: float = 0.25
     severity: int = 3
 
+    @property
+    def rows(self) -> int:
+        """Observations that will have been seen at the end."""
+        return (self.expert_ticks + self.rounds * self.round_ticks) * self.worlds
+
+    def rates(self) -> list[list[float]]:
+        """Learning rates by round: constant, then falling over the last 60 % to a hundredth."""
+        share = np.linspace(0.0, 1.0, (self.rounds + 1) * self.round_fits, endpoint=False)
+        falling = self.learning_rate * np.clip((1.0 - share) / 0.6, 0.01, 1.0)
+        return falling.reshape(self.rounds + 1, self.round_fits).tolist()  # type: ignore[no-any-return]
+
 
 class Classroom:
     """The worlds in which the student is taught, and everything seen there: observations and the expert's answers."""
@@ -53,16 +66,14 @@ class Classroom:
         self.kinds = list(disturbance_classes())
         self.worlds = Worlds(task, recipe.worlds, 1, disturbances=self.kinds)
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
-        ticks = recipe.expert_ticks + recipe.rounds * recipe.round_ticks
-        columns, actions = len(task.observation_names), len(task.action_names)
-        self.observations = torch.empty(ticks * recipe.worlds, columns)
-        self.answers = torch.empty(ticks * recipe.worlds, actions)
+        self.observations = torch.empty(recipe.rows, len(task.observation_names))
+        self.answers = torch.empty(recipe.rows, len(task.action_names))
         self.count = 0
         self.expert_drives = np.ones(recipe.worlds, bool)
         self.successes: list[bool] = []
-        self._start(np.arange(recipe.worlds), 1.0)
 
-    def _start(self, ids: NDArray[np.int64], mixing: float) -> None:
+    def start(self, ids: NDArray[np.int64], mixing: float) -> None:
+        """New episodes in worlds `ids`; the expert drives a share `mixing` of them."""
         seeds = self.next_seed + np.arange(len(ids))
         self.next_seed += len(ids)
         draws = Streams(f"{self.task.key}/classroom", seeds)
@@ -80,48 +91,104 @@ class Classroom:
             ended = np.flatnonzero(worlds.done[:n])
             if len(ended):
                 self.successes += worlds.success[ended].tolist()
-                self._start(ended, mixing)
+                self.start(ended, mixing)
             seen = worlds.observation()
             answer = self.task.expert(observation(self.task, worlds.signals.now)).astype(np.float32)
             rows = slice(self.count, self.count + n)
-            self.observations[rows], self.answers[rows] = (
-                torch.from_numpy(seen[:n]),
-                torch.from_numpy(answer[:n]),
-            )
+            self.observations[rows], self.answers[rows] = torch.from_numpy(seen[:n]), torch.from_numpy(answer[:n])
             self.count += n
-            action = (
-                answer
-                if student is None
-                else np.where(self.expert_drives[:, None], answer, student.act(seen))
-            )
+            action = answer if student is None else np.where(self.expert_drives[:, None], answer, student.act(seen))
             worlds.step(action)
 
 
-def fit(
-    student: Student,
-    average: Student,
-    optimiser: torch.optim.Optimizer,
-    data: tuple[Tensor, Tensor],
-    recipe: ImitationRecipe,
-    rates: list[float],
-    generator: torch.Generator,
-) -> float:
-    """One gradient step per entry of `rates` on batches of `data`; keeps the running average; returns the mean loss."""
-    observations, answers = data
-    total = 0.0
-    for rate in rates:
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        rows = torch.randint(len(observations), (recipe.batch,), generator=generator)
-        loss = torch.nn.functional.smooth_l1_loss(student(observations[rows]), answers[rows], beta=0.1)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        total += loss.item()
-        with torch.no_grad():
-            for kept, new in zip(average.parameters(), student.parameters(), strict=True):
-                kept.lerp_(new, 1.0 - recipe.average)
-    return total / max(len(rates), 1)
+class Lesson:
+    """A course of teaching that can be put down after any round and taken up again.
+
+    What is kept: the data, the student, its running average, the optimiser and the place in the course. Taken up again, the
+    worlds begin new episodes, so an interrupted course is as good as an uninterrupted one, not the same to the bit.
+    """
+
+    def __init__(self, task: Task, recipe: ImitationRecipe, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.recipe, self.seed, self.round = recipe, seed, 0
+        self.room = Classroom(task, recipe, seed)
+        self.student = Student(len(task.observation_names), len(task.action_names))
+        self.average = copy.deepcopy(self.student)
+        self.optimiser = torch.optim.Adam(self.student.parameters(), recipe.learning_rate, fused=True)
+
+    def begin(self) -> None:
+        """The first data, all driven by the expert; the input normalisation comes from it."""
+        self.room.start(np.arange(self.recipe.worlds), 1.0)
+        self.room.gather(self.recipe.expert_ticks, None, 1.0)
+        for network in (self.student, self.average):
+            network.normalise_by(self.room.observations[: self.room.count])
+
+    def advance(self, pool: ThreadPoolExecutor) -> float:
+        """One round: gather and fit side by side; returns the mean loss."""
+        recipe, room, index = self.recipe, self.room, self.round
+        known = room.count
+        actor = copy.deepcopy(self.average)
+        job = pool.submit(self._fit, known, recipe.rates()[index])
+        try:
+            if index < recipe.rounds:
+                mixing = recipe.mixing[index] if index < len(recipe.mixing) else 0.0
+                room.gather(recipe.round_ticks, actor if index else None, mixing)
+        except KeyboardInterrupt:
+            room.count = known
+            raise
+        finally:
+            loss = job.result()
+            self.round += 1
+        return loss
+
+    def _fit(self, known: int, rates: list[float]) -> float:
+        """One gradient step per rate on batches of the first `known` rows; returns the mean loss."""
+        observations, answers = self.room.observations[:known], self.room.answers[:known]
+        generator = torch.Generator().manual_seed(self.seed * 10_000 + self.round)
+        total = 0.0
+        for rate in rates:
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            rows = torch.randint(known, (self.recipe.batch,), generator=generator)
+            loss = torch.nn.functional.smooth_l1_loss(self.student(observations[rows]), answers[rows], beta=0.1)
+            self.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            total += loss.item()
+            with torch.no_grad():
+                for kept, new in zip(self.average.parameters(), self.student.parameters(), strict=True):
+                    kept.lerp_(new, 1.0 - self.recipe.average)
+        return total / max(len(rates), 1)
+
+    def save(self, path: Path) -> None:
+        """Put the course down in one file of tensors."""
+        room = self.room
+        tensors: dict[str, Tensor] = {
+            "place": torch.tensor([self.round, room.next_seed, room.count]),
+            "observations": room.observations[: room.count],
+            "answers": room.answers[: room.count],
+        }
+        for name, network in (("student", self.student), ("average", self.average)):
+            tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
+        for i, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam/{i}/{key}": value for key, value in state.items()}
+        save_tensors(path, tensors)
+
+    def load(self, path: Path) -> None:
+        """Take up the course where it was put down. Raises BadInput."""
+        tensors, room = load_tensors(path), self.room
+        self.round, room.next_seed, room.count = (int(each) for each in tensors["place"])
+        room.observations[: room.count], room.answers[: room.count] = tensors["observations"], tensors["answers"]
+        for name, network in (("student", self.student), ("average", self.average)):
+            network.load_state_dict({key: tensors[f"{name}/{key}"] for key in network.state_dict()})
+        whole = self.optimiser.state_dict()
+        steps: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("adam/"):
+                _, number, part = key.split("/")
+                steps.setdefault(int(number), {})[part] = value
+        self.optimiser.load_state_dict({**whole, "state": steps})
+        room.start(np.arange(self.recipe.worlds), 0.0)
 
 
 def teach(
@@ -129,37 +196,27 @@ def teach(
     recipe: ImitationRecipe,
     seed: int,
     report: Callable[[int, float, float], None] = lambda done, loss, success: None,
+    keep: Path | None = None,
 ) -> Student:
-    """Teach a student from scratch; returns its running average, which is the one that acts.
+    """Teach a student; returns its running average, which is the one that acts.
 
     The engine has one thread here, since fitting has the other core. `report(rounds done, loss, recent success)` is called after
-    every round.
+    every round. Interrupted, the course is put down at `keep`; standing there, it is taken up again.
     """
-    torch.manual_seed(seed)
-    room = Classroom(task, recipe, seed)
-    room.gather(recipe.expert_ticks, None, 1.0)
-    student = Student(len(task.observation_names), len(task.action_names))
-    student.normalise_by(room.observations[: room.count])
-    average = copy.deepcopy(student)
-    optimiser = torch.optim.Adam(student.parameters(), recipe.learning_rate, fused=True)
-    generator = torch.Generator().manual_seed(seed)
-    rates = _schedule(recipe)
+    lesson = Lesson(task, recipe, seed)
+    if keep is not None and keep.is_file():
+        lesson.load(keep)
+    else:
+        lesson.begin()
     with ThreadPoolExecutor(1) as pool:
-        for index in range(recipe.rounds + 1):
-            data = (room.observations[: room.count], room.answers[: room.count])
-            actor = copy.deepcopy(average)
-            job = pool.submit(fit, student, average, optimiser, data, recipe, rates[index], generator)
-            if index < recipe.rounds:
-                mixing = recipe.mixing[index] if index < len(recipe.mixing) else 0.0
-                room.gather(recipe.round_ticks, actor if index else None, mixing)
-            loss = job.result()
-            report(index, loss, float(np.mean(room.successes[-200:] or [0.0])))
-    return average
-
-
-def _schedule(recipe: ImitationRecipe) -> list[list[float]]:
-    """Learning rates by round: constant, then falling over the last 60 % to a hundredth."""
-    total = (recipe.rounds + 1) * recipe.round_fits
-    share = np.arange(total) / total
-    rates = recipe.learning_rate * np.clip((1.0 - share) / 0.6, 0.01, 1.0)
-    return [list(map(float, r)) for r in np.split(rates, recipe.rounds + 1)]
+        try:
+            while lesson.round <= recipe.rounds:
+                loss = lesson.advance(pool)
+                report(lesson.round, loss, float(np.mean(lesson.room.successes[-200:] or [0.0])))
+        except KeyboardInterrupt:
+            if keep is not None:
+                lesson.save(keep)
+            raise
+    if keep is not None:
+        keep.unlink(missing_ok=True)
+    return lesson.average

@@ -33,6 +33,7 @@ from .recipes import Recipe, recipe_for
 from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new_run
 
 STUDENT = Path("checkpoints") / "student.safetensors"
+LESSON = Path("checkpoints") / "lesson.safetensors"
 OVERRIDES = (1.0, 0.6)  # shares of the learned override that are offered to the held-out episodes, in this order
 
 
@@ -142,13 +143,14 @@ def _taught(task: Task, folder: Path, recipe: Recipe, seed: int, say: Say | None
     path = folder / STUDENT
     if path.is_file():
         return load_student(path)
+    keep = folder / LESSON
     with Progress("teach", recipe.imitation.rounds + 1, say=say) as bar:
 
         def reported(done: int, loss: float, success: float) -> None:
             log.write("imitation", done, {"loss": loss, "success": success})
             bar.advance(1, f"success {100 * success:.0f} %")
 
-        student = teach(task, recipe.imitation, seed, reported)
+        student = teach(task, recipe.imitation, seed, reported, keep)
     save_tensors(path, student.state_dict())
     return student
 
