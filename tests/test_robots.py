@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genba.envs.errors import UnknownName
-from genba.envs.robots import Robot, load_robot, robot_names
+from genba.envs.robots import Limit, Link, Robot, load_robot, robot_names
 
 
 @pytest.fixture(scope="module", params=robot_names())
@@ -42,9 +42,9 @@ def test_masses_and_inertias_equal_the_yaml(robot: Robot, model: mujoco.MjModel)
         assert body.ipos == pytest.approx(link.com, abs=1e-12)
         xx, yy, zz, xy, xz, yz = link.inertia
         published = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        axes = np.empty(9)
-        mujoco.mju_quat2Mat(axes, body.iquat)
-        axes = axes.reshape(3, 3)
+        flat = np.empty(9)
+        mujoco.mju_quat2Mat(flat, body.iquat)
+        axes = flat.reshape(3, 3)
         np.testing.assert_allclose(axes @ np.diag(body.inertia) @ axes.T, published, atol=1e-9)
     total = sum(link.mass for link in robot.links.values())
     assert model.body_mass.sum() == pytest.approx(total, rel=1e-12)  # and no geom weighs anything
@@ -107,7 +107,7 @@ def test_sensors_name_every_joint_in_order(robot: Robot, model: mujoco.MjModel, 
 
 
 def test_every_figure_says_where_it_comes_from(robot: Robot) -> None:
-    rows = (*robot.limits.values(), *robot.links.values())
+    rows: list[Limit | Link] = [*robot.limits.values(), *robot.links.values()]
     assert all(row.source for row in rows)
     assert {row.confidence for row in rows if row.source == "this project"} <= {"project_assumption", "recalled", "derived"}
 
