@@ -24,16 +24,10 @@ TASKS = task_ids()
 each_task = pytest.mark.parametrize("task_id", TASKS)
 
 
-@pytest.fixture(scope="module")
-def tasks() -> dict[str, Any]:
-    """Each task compiled once for this module."""
-    return {task_id: get_task(task_id) for task_id in TASKS}
-
-
 def short(tasks: dict[str, Any], task_id: str, steps: int) -> Any:
     """The task with its horizon cut to `steps`, so that episodes end soon."""
     task = get_task(task_id)
-    task.__dict__["model"] = tasks[task_id].model
+    task.__dict__["model"] = tasks[task_id].model  # compiled already
     task.horizon_s = steps * task.dt  # type: ignore[misc]
     return task
 
