@@ -124,6 +124,7 @@ def _tables(result: CheckResult, task: Task, words: Words) -> Fact:
         "demands": demands(result, words),
         "remarks": remarks(evidence, words),
         "cycle": _cycle(result, task, words),
+        "people": "people" if "worker.distance" in task.table else "no_people",
         "not_assessed": not_assessed(result, words),
         "identity": identity(result, task, words),
     }

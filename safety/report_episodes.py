@@ -209,7 +209,7 @@ class _Watcher:
         for name in [name for name in order if name == chosen.constraint or nearest[name] < np.inf][:PANELS]:
             mine = [number for number, slot in enumerate(self.slots) if slot[0].id == name]
             panels = [self._panel(number, trace[number]) for number in mine]
-            drawn.append(min(panels, key=_closest))
+            drawn.append(min(panels, key=_telling))
         return drawn
 
     def _nearness(self, constraint: str, row: Row) -> float:
@@ -232,10 +232,12 @@ class _Watcher:
         )  # fmt: skip
 
 
-def _closest(panel: Panel) -> float:
+def _telling(panel: Panel) -> tuple[bool, float]:
+    """Sorts a constraint's comparisons: those that are demanded and broken first, then the nearest to breaking."""
     sign = 1.0 if panel.operator in (">=", ">") else -1.0
     gap = sign * (panel.left - panel.right)[panel.applies]
-    return float(np.nanmin(gap)) if len(gap) else np.inf
+    nearest = float(np.nanmin(gap)) if len(gap) else np.inf
+    return not (panel.plain and nearest < 0.0), nearest
 
 
 def comparisons(formula: Formula, demanded: bool = True) -> list[tuple[Comparison, bool]]:

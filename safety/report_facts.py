@@ -28,14 +28,22 @@ def quantity(value: float, unit: str, words: Words, sign: bool = False) -> str:
         return words("margin.never") if value > 0 else words("margin.nan")
     digits = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     number = f"{value:{'+' if sign and value else ''}.{digits}f}".replace("-", "−")
-    return number if unit == "1" else f"{number} {unit.replace('*', '·')}"
+    return number if unit == "1" else f"{number}\u00a0{unit.replace('*', '·')}"
 
 
 def rate(count: int, n: int, words: Words, confidence: float) -> str:
     """A rate as it is always printed: count of n, percent and both bounds."""
     low, high = clopper_pearson_lower(count, n, confidence), clopper_pearson_upper(count, n, confidence)
-    share = f"{100 * count / max(n, 1):.1f} %"
-    return words("rate", k=count, n=n, rate=share, low=at_least(low), high=at_most(high))
+    return words("rate", k=count, n=n, rate=share(count, n), low=at_least(low), high=at_most(high))
+
+
+def share(count: int, n: int) -> str:
+    """`count` of `n` in percent, with as many digits as it takes not to look like all or none when it is neither."""
+    for digits in (1, 2, 3, 4):
+        text = f"{100 * count / max(n, 1):.{digits}f}"
+        if float(text) not in (0.0, 100.0) or count in (0, n):
+            break
+    return f"{text} %"
 
 
 def reasons(result: CheckResult, words: Words) -> list[str]:
@@ -177,7 +185,7 @@ def heat_map(evidence: Evidence, words: Words) -> Heat:
         row["cells"][condition.severity] = {
             "k": f"{won:,}",
             "n": f"{n:,}",
-            "rate": f"{100 * won / max(n, 1):.1f} %",
+            "rate": share(won, n),
             "low": at_least(clopper_pearson_lower(won, n, confidence)),
             "high": at_most(clopper_pearson_upper(won, n, confidence)),
             "shade": shade(won / max(n, 1)),
@@ -194,21 +202,19 @@ def shade(success: float) -> int:
     return int(np.clip(np.ceil((1.0 - success) * 15.0 - 1e-9), 0, 6))
 
 
-def broken_where(result: CheckResult, words: Words) -> list[Fact]:
-    """For every constraint that was violated: in how many episodes of which conditions."""
+def broken_where(result: CheckResult, words: Words) -> Fact | None:
+    """A table of violations: a row for each condition, a column for each constraint that was violated at all."""
     evidence = result.evidence
+    bad = {each.id: violated(evidence.margins(each.id)) for each in result.verdict.constraints}
+    bad = {name: where for name, where in bad.items() if where.any()}
+    if not bad:
+        return None
     rows = []
-    for each in result.verdict.constraints:
-        bad = violated(evidence.margins(each.id))
-        if not bad.any():
-            continue
-        where = [
-            f"{condition_name(c.disturbance, c.severity, words)}: {int((bad & (evidence.columns['condition'] == i)).sum())}"
-            for i, c in enumerate(evidence.plan.conditions)
-            if (bad & (evidence.columns["condition"] == i)).any()
-        ]
-        rows.append({"id": each.id, "where": where, "n": f"{evidence.plan.episodes_per_condition:,}"})
-    return rows
+    for index, condition in enumerate(evidence.plan.conditions):
+        here = evidence.columns["condition"] == index
+        name = condition_name(condition.disturbance, condition.severity, words)
+        rows.append({"name": name, "counts": [int((where & here).sum()) for where in bad.values()]})
+    return {"ids": list(bad), "rows": rows, "n": f"{evidence.plan.episodes_per_condition:,}"}
 
 
 def cycle_facts(evidence: Evidence, task: Task, words: Words) -> Fact | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .report_episodes import Panel
+from .report_facts import FORCES
 from .words import Words
 
 Array = NDArray[np.float64]
@@ -27,6 +29,7 @@ STYLE: dict[str, Any] = {
     "ytick.color": SOFT,
     "xtick.major.size": 3,
     "ytick.major.size": 0,
+    "axes.axisbelow": True,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "grid.color": "#edf0f2",
@@ -70,12 +73,15 @@ def _draw_panel(axes: Any, panel: Panel, words: Words) -> None:
     axes.set_ylim(low, high)
     if panel.plain:
         edge = high if panel.operator in ("<=", "<") else low
-        axes.fill_between(time, right, np.full_like(right, edge), facecolor=LIMIT, alpha=0.07, linewidth=0, hatch="////",
-                          edgecolor=LIMIT)  # fmt: skip
+        axes.fill_between(time, right, np.full_like(right, edge), facecolor="#fdf3f2", linewidth=0, hatch="////",
+                          edgecolor="#efcdc9", zorder=0)  # fmt: skip
     if not panel.applies.all():
         axes.fill_between(time, 0, 1, where=~panel.applies, transform=axes.get_xaxis_transform(), color="#8a949d",
                           alpha=0.13, linewidth=0, step="mid")  # fmt: skip
-    axes.set_title(f"{panel.constraint} · {panel.comparison}", loc="left", fontsize=8.5, color=INK, pad=12)
+    force = f" ({words('constraints.force')})" if panel.unit in FORCES else ""
+    axes.set_title(
+        f"{panel.constraint} · {panel.comparison}{force}", loc="left", fontsize=8.5, color=INK, pad=12
+    )
     axes.set_ylabel("" if panel.unit == "1" else panel.unit.replace("*", "·"))
     axes.margins(x=0.01)
 
@@ -128,7 +134,9 @@ class _Figure:
         """The drawing as an `<svg>` element that takes the width of its place."""
         buffer = io.StringIO()
         empty = dict.fromkeys(("Date", "Creator", "Type", "Format"))
-        self._figure.savefig(buffer, format="svg", transparent=True, metadata=empty)
+        with warnings.catch_warnings():  # the browser has the glyphs that matplotlib's own font lacks
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            self._figure.savefig(buffer, format="svg", transparent=True, metadata=empty)
         found = re.search(r"<svg.*</svg>", buffer.getvalue(), re.DOTALL)
         assert found is not None
         drawing = re.sub(r"<metadata>.*?</metadata>\s*", "", found.group(), flags=re.DOTALL)

@@ -9,7 +9,7 @@ from .evidence import Evidence, platform_of
 from .folders import attempt_of
 from .percent import at_least, at_most, plain
 from .report_episodes import relative
-from .report_facts import Fact, quantity, rate, severity_name
+from .report_facts import Fact, quantity, rate, severity_name, share
 from .result import CheckResult, violated
 from .statistics import clopper_pearson_upper
 from .words import Words
@@ -19,7 +19,7 @@ def glance(result: CheckResult, words: Words) -> list[Fact]:
     """Four figures that tell most of it."""
     verdict = result.verdict
     hard = [each for each in verdict.constraints if each.hard]
-    held = sum(each.state == "holds" for each in hard)
+    held, broken = (sum(each.state == state for each in hard) for state in ("holds", "broken"))
     figures = []
     for each in verdict.success[:1]:
         note = words(
@@ -30,13 +30,11 @@ def glance(result: CheckResult, words: Words) -> list[Fact]:
             demand=plain(each.demand),
         )
         label = words("glance.success", where=severity_name(each.severity, words))
-        figures.append(
-            {"label": label, "value": f"{100 * each.successes / max(each.n, 1):.1f} %", "note": note}
-        )
+        figures.append({"label": label, "value": share(each.successes, each.n), "note": note})
     figures.append({
         "label": words("glance.limits"),
         "value": words("glance.limits_value", k=held, n=len(hard)),
-        "note": words("glance.limits_note"),
+        "note": words("glance.limits_note", broken=broken, open=len(hard) - held - broken),
     })  # fmt: skip
     figures.append(_violations(result, words))
     return figures + _nearest(result, words)
@@ -63,10 +61,10 @@ def _nearest(result: CheckResult, words: Words) -> list[Fact]:
     if not smallest:
         return []
     name = min(smallest, key=lambda each: smallest[each])
-    margin = quantity(float(evidence.margins(name).min()), units[name], words, sign=True)
-    return [
-        {"label": words("glance.nearest"), "value": margin, "note": words("glance.nearest_note", id=name)}
-    ]
+    worst = float(evidence.margins(name).min())
+    label = words("glance.nearest" if worst >= 0.0 else "glance.farthest")
+    margin = quantity(worst, units[name], words, sign=True)
+    return [{"label": label, "value": margin, "note": words("glance.nearest_note", id=name)}]
 
 
 def warnings(result: CheckResult, words: Words) -> list[str]:

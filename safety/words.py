@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ class Words:
         if key not in self.sentences:
             raise UnknownName(f"word ({self.language})", key, self.sentences)
         shown = {name: _shown(value) for name, value in values.items()}
-        return self.sentences[key].format(**{"confidence": self.confidence, **shown})
+        return unbroken(self.sentences[key].format(**{"confidence": self.confidence, **shown}))
 
     def name(self, kind: str, value: str) -> str:
         """What people call a disturbance, an outcome or a confidence; its id where the catalogue has no word for it."""
@@ -50,6 +51,11 @@ def load_words(language: str, confidence: str = "95 %") -> Words:
         raise UnknownName("language", language, languages())
     text = asset("words", f"{language}.yaml").read_text(encoding="utf-8")
     return Words(language, yaml.safe_load(text), confidence)
+
+
+def unbroken(text: str) -> str:
+    """The text with its units tied to their numbers."""
+    return re.sub(r"(?<=\d) (?=%|(?:m/s|rad/s|rad|ms|m|s|N·m|N)\b)", "\u00a0", text)
 
 
 def _shown(value: Any) -> Any:
