@@ -39,7 +39,7 @@ check does not replace one.
 
 ## What was shown
 
-In simulation, with {episodes:,} episodes over {conditions} conditions, judged at every physics substep ({physics_hz} Hz); bounds at
+In simulation, with {episodes:,} episodes over {conditions}, judged at every physics substep ({physics_hz} Hz); bounds at
 {confidence:.0f} % confidence, one-sided.
 
 {success}
@@ -69,13 +69,13 @@ rows from seeds drawn by the plan. Software: {versions}.
 """
 
 
-def card(result: CheckResult, task: Task, name: str, folder: str) -> str:
+def card(result: CheckResult, task: Task, name: str) -> str:
     """The text of `card.md`. Raises ValueError if it would make a claim that nothing here can support."""
     plan = result.evidence.plan
     suite = plan.suite
     text = CARD.format(
         name=name,
-        folder=folder,
+        folder=f"releases/{name}",
         task=plan.task,
         title=task.title[0],
         robot=task.robot_name,
@@ -95,7 +95,7 @@ def card(result: CheckResult, task: Task, name: str, folder: str) -> str:
         evidence_sha256=result.evidence.sha256,
         plan_sha256=plan.sha256,
         episodes=plan.episodes,
-        conditions=len(plan.conditions),
+        conditions="1 condition" if len(plan.conditions) == 1 else f"{len(plan.conditions)} conditions",
         confidence=100 * plan.confidence,
         success="\n".join(_success_lines(result)),
         constraints="\n".join(_constraint_rows(result)),
@@ -121,7 +121,7 @@ def as_shipped(suite: Suite) -> bool:
 
 
 def _success_lines(result: CheckResult) -> list[str]:
-    lines = []
+    lines = [] if result.verdict.success else ["- success: nothing was demanded"]
     for level in result.verdict.success:
         where = "undisturbed" if level.severity == 0 else f"at severity {level.severity}"
         lines.append(

@@ -22,7 +22,8 @@ from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
 from ..safety.folders import find_check
 from ..safety.replay import replays
 from ..safety.result import CheckResult, conclude
-from .card import card
+from ..safety.suite import Suite
+from .card import as_shipped, card
 from .contract import Contract, contract_of, differences, read_contract
 from .manifest import verify_manifest, write_manifest
 from .onnx_policy import OnnxPolicy
@@ -44,10 +45,21 @@ class ReleaseResult:
             "release": str(self.folder),
             "verdict": self.result.verdict.word,
             "evidence_sha256": self.result.evidence.sha256,
+            "suite": self.suite.id,
+            "suite_as_shipped": as_shipped(self.suite),
         }
 
+    @property
+    def suite(self) -> Suite:
+        return self.result.evidence.plan.suite
+
     def table(self) -> str:
-        return f"release  {self.folder}        next: genba demo {self.folder}"
+        changed = (
+            []
+            if as_shipped(self.suite)
+            else [f"         judged by '{self.suite.id}', a suite that is not Genba's own"]
+        )
+        return "\n".join([f"release  {self.folder}        next: genba demo {self.folder}", *changed])
 
 
 def release(run: str | Path, out: str | Path = "releases") -> ReleaseResult:
@@ -187,7 +199,7 @@ def _fill(
             atomic_write_bytes(draft / "evidence" / name, (source / name).read_bytes())
     for number in range(plan.shards):
         atomic_write_bytes(shard_path(draft / "evidence", number), shard_path(source, number).read_bytes())
-    atomic_write_text(draft / "card.md", card(result, task, folder.name, str(folder)))
+    atomic_write_text(draft / "card.md", card(result, task, folder.name))
     _write_report(draft, result, policy)
     write_manifest(draft)
 
@@ -196,5 +208,4 @@ def _write_report(draft: Path, result: CheckResult, policy: OnnxPolicy) -> None:
     """The report of the check, as one page."""
     from ..safety.report import report
 
-    page = report(str(result.folder), policy)
-    atomic_write_bytes(draft / "report.html", page.read_bytes())
+    report(str(result.folder), policy, draft / "report.html")

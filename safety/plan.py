@@ -84,8 +84,8 @@ class Plan(_Frozen):
         asked = (suite.conditions, suite.episodes_per_condition, suite.verdict.confidence)
         if (self.conditions, self.episodes_per_condition, self.confidence) != asked:
             raise ValueError("expected the conditions, episodes and confidence of the suite")
-        ids = sorted(each.id for each in (*self.assessed, *self.not_assessed))
-        if ids != sorted(each.id for each in suite.constraints):
+        ids = [each.id for each in self.assessed] + [each.id for each in self.not_assessed]
+        if sorted(ids) != sorted(each.id for each in suite.constraints):
             raise ValueError("expected each constraint of the suite once, assessed or not assessed")
         return self
 
