@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -84,6 +86,7 @@ class Renderer:
 
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int] = SIZE, fine: bool = False) -> None:
         self.size, self._scale, self._name = size, 2 if fine else 1, backend()
+        self._gl: Any = None
         if self._name == RAYS:
             return
         width, height = size[0] * self._scale, size[1] * self._scale
@@ -98,6 +101,18 @@ class Renderer:
         self._option.geomgroup[:] = (1, 1, 1, 0, 0, 0)
         self._rect = mujoco.MjrRect(0, 0, width, height)
         self._pixels = np.empty((height, width, 3), np.uint8)
+
+    def close(self) -> None:
+        """Give back what the graphics driver holds, in this renderer's own context: another one may be current."""
+        if self._gl is not None:
+            self._gl.make_current()
+            self._mjr.free()
+            self._gl.free()
+            self._gl = None
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # at the end of the program the driver may be gone
+            self.close()
 
     def draw(self, model: mujoco.MjModel, data: mujoco.MjData, camera: str = "overview") -> Picture:
         """`(height, width, 3)` uint8. `data` must be forward. Raises UnknownName for a camera that the cell lacks."""
@@ -129,7 +144,11 @@ def camera_id(model: mujoco.MjModel, camera: str) -> int:
 
 @lru_cache(maxsize=8)
 def _kept(names: bytes, shapes: int, size: tuple[int, int], fine: bool) -> list[Renderer]:
-    return []
+    """A place for one renderer; emptied before the graphics driver shuts down."""
+    place: list[Renderer] = []
+    backend()  # registers the driver's own end first
+    atexit.register(place.clear)
+    return place
 
 
 def frame(

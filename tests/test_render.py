@@ -117,3 +117,12 @@ def test_a_film_that_is_broken_off_leaves_nothing_behind(tmp_path: Path) -> None
         made.add(np.zeros((36, 64, 3), np.uint8))
         raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_renderer_that_goes_takes_nothing_from_the_others(kit: Task) -> None:
+    model, data = started(kit)
+    alone = render.Renderer(model, (96, 54)).draw(model, data)
+    renderer = render.Renderer(model, (160, 90))
+    renderer = render.Renderer(model, (96, 54))  # the first one is freed while this one's context is current
+    np.testing.assert_array_equal(renderer.draw(model, data), alone)
+    assert alone.std() > 25
