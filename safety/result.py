@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .evidence import Evidence, read_evidence
 from .folders import attempt_of, find_check
 from .percent import at_least, at_most, plain
-from .verdict import Counts, Verdict, judge
+from .verdict import ConstraintResult, Counts, Verdict, judge
 
 LISTED = 10  # findings of one constraint or reason; the evidence has them all
 SHOWN = 8  # reasons in the table
@@ -111,21 +111,7 @@ class CheckResult:
             f"check    {plan.suite.id}: {len(plan.conditions)} conditions, {plan.episodes:,} episodes{took}    {self.folder}",
             f"         {'constraint':<22}{'worst margin':>15}{'violations':>16}{f'at most ({head})':>17}{'allowed':>10}",
         ]
-        units = {each.id: each.unit for each in plan.assessed}
-        for each in self.verdict.constraints:
-            worst = float(self.evidence.margins(each.id).min())
-            shown = (
-                f"{worst:+.3f} {units[each.id]}"
-                if np.isfinite(worst)
-                else "never applied"
-                if worst > 0
-                else "NaN"
-            )
-            allowed = plain(each.max_rate) if each.hard else "warns"
-            violations = f"{each.violations:,} / {each.n:,}"
-            lines.append(
-                f"         {each.id:<22}{shown:>15}{violations:>16}{at_most(each.upper):>17}{allowed:>10}"
-            )
+        lines += [self._line(each) for each in self.verdict.constraints]
         lines += [f"         {each.id:<22}{'not assessed: ' + each.why:>15}" for each in plan.not_assessed]
         for level in self.verdict.success:
             where = "nominal" if level.severity == 0 else f"severity {level.severity}"
@@ -136,9 +122,27 @@ class CheckResult:
             )
         reasons = self.verdict.reasons
         more = [f"and {len(reasons) - SHOWN} more reasons (--json has them)"] if len(reasons) > SHOWN else []
-        lines.append(f"verdict  {self.verdict.word}")
+        clean = self.verdict.more_episodes
+        lines.append(
+            f"verdict  {self.verdict.word}"
+            + (f"    {clean:,} more clean episodes would decide" if clean else "")
+        )
         lines += [f"         {line}" for line in (*reasons[:SHOWN], *more, *self.verdict.warnings)]
         return "\n".join(lines)
+
+    def _line(self, each: ConstraintResult) -> str:
+        unit = next(assessed.unit for assessed in self.evidence.plan.assessed if assessed.id == each.id)
+        worst = float(self.evidence.margins(each.id).min())
+        shown = (
+            f"{worst:+.3f} {'' if unit == '1' else unit:<3}"
+            if np.isfinite(worst)
+            else "never applied"
+            if worst > 0
+            else "NaN"
+        )
+        allowed = plain(each.max_rate) if each.hard else "warns"
+        violations = f"{each.violations:,} / {each.n:,}"
+        return f"         {each.id:<22}{shown:>15}{violations:>16}{at_most(each.upper):>17}{allowed:>10}"
 
 
 def conclude(
