@@ -28,11 +28,11 @@ Picture = NDArray[np.uint8]
 Act = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], NDArray[np.floating]]
 
 SIZE = (640, 360)  # pixels, width and height
-FILM_SIZE = (960, 540)
+FILM_SIZE = (768, 432)
 SHADOWS, SAMPLES = (
-    2048,
+    1024,
     0,
-)  # supersampling in software is dear; pictures are drawn larger and averaged instead
+)  # multisampling is dear in software: fine pictures are drawn larger and averaged instead
 RAYS, OFF = "rays", ("disable", "disabled", "off", "false", "0")
 
 
@@ -90,7 +90,7 @@ class Renderer:
         if self._name == RAYS:
             return
         width, height = size[0] * self._scale, size[1] * self._scale
-        model.vis.quality.shadowsize, model.vis.quality.offsamples = SHADOWS, SAMPLES
+        model.vis.quality.shadowsize, model.vis.quality.offsamples = SHADOWS * self._scale, SAMPLES
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         self._gl = _context(self._name, width, height)
         self._gl.make_current()
