@@ -29,10 +29,8 @@ Act = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], NDAr
 
 SIZE = (640, 360)  # pixels, width and height
 FILM_SIZE = (768, 432)
-SHADOWS, SAMPLES = (
-    1024,
-    0,
-)  # multisampling is dear in software: fine pictures are drawn larger and averaged instead
+# multisampling is dear in software: fine pictures are drawn larger, with finer shadows, and averaged
+SHADOWS, SAMPLES = 1024, 0
 RAYS, OFF = "rays", ("disable", "disabled", "off", "false", "0")
 
 
