@@ -6,7 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from ..envs.files import sha256_file, sha256_hex
 from ..envs.streams import Streams
 from ..envs.task import Task, get_task
 from .contract import Contract, contract_of, differences, read_contract
+from .manifest import NAME as MANIFEST
+from .manifest import verify_manifest
 from .onnx_policy import OnnxPolicy
 from .runs import CONTRACT, POLICY, WEIGHTS
 
@@ -53,6 +55,8 @@ def load_policy(spec: str, task: str = "") -> LoadedPolicy:
     path = Path(spec)
     if spec in BUILT_IN:
         return _built_in(spec, get_task(_needed(task, spec)))
+    if (path / MANIFEST).is_file():
+        return _from_release(path, task)
     if path.is_dir():
         return _from_folder(path, task)
     if path.suffix == ".onnx":
@@ -77,12 +81,11 @@ def load_for_check(check: str) -> LoadedPolicy:
         return load_policy(plan.policy.kind, plan.task)
     if plan.policy.kind == "callable":
         return load_policy(plan.policy.name, plan.task)
-    for home in (folder.parent, folder.parent.parent):
+    run = folder.parent.parent
+    for home in (folder.parent, run, Path("releases") / run.name):
         if (home / POLICY).is_file():
-            return load_policy(str(home), plan.task)
-    raise BadInput(
-        f"{folder}: the policy it judged is not beside it; put its policy.onnx into {folder.parent.parent}"
-    )
+            return _from_file(home / POLICY, plan.task, None)
+    raise BadInput(f"{folder}: the policy it judged is not beside it; put its policy.onnx into {run}")
 
 
 def _needed(task: str, spec: str) -> str:
@@ -103,6 +106,13 @@ def _from_folder(folder: Path, task: str) -> LoadedPolicy:
 
         export_checkpoint(folder)
     return _from_file(folder / POLICY, task, None)
+
+
+def _from_release(folder: Path, task: str) -> LoadedPolicy:
+    """A release as it left; new checks of it lie with the runs, since nothing may be added to a release."""
+    verify_manifest(folder)
+    found = _from_file(folder / POLICY, task, None)
+    return replace(found, folder=Path("runs") / found.task / found.name)
 
 
 def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:

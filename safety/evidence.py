@@ -55,8 +55,8 @@ class Evidence:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash over the plan and every row."""
-        return rows_sha256(self.rows(), f"genba evidence 1\n{self.plan.sha256}\n")
+        """The hash over the plan (but for the policy's name) and every row."""
+        return rows_sha256(self.rows(), f"genba evidence 1\n{self.plan.identity}\n")
 
     def rows(self) -> Iterator[Row]:
         """One dictionary per episode, with plain Python values."""

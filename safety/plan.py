@@ -105,6 +105,12 @@ class Plan(_Frozen):
         return sha256_hex(self.to_bytes())
 
     @property
+    def identity(self) -> str:
+        """The hash of what decides the rows: the plan but for the policy's name, which is for people."""
+        nameless = self.policy.model_copy(update={"name": ""})
+        return self.model_copy(update={"policy": nameless}).sha256
+
+    @property
     def shards(self) -> int:
         return -(-self.episodes // self.episodes_per_shard)
 

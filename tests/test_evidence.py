@@ -108,7 +108,7 @@ def test_rows_come_back_to_the_last_bit(check: Path, suite: Suite) -> None:
         assert {name: type(value) for name, value in stored.items()} == {
             n: type(v) for n, v in original.items()
         }
-    assert evidence.sha256 == rows_sha256(written, f"genba evidence 1\n{plan.sha256}\n")
+    assert evidence.sha256 == rows_sha256(written, f"genba evidence 1\n{plan.identity}\n")
     assert evidence.row(51)["seed"] == 3_000_000_000 + 7_000_000 + 51
 
 
@@ -121,6 +121,8 @@ def test_the_hash_covers_the_last_bit_and_the_plan(suite: Suite, tmp_path: Path)
     other = make_plan(suite, policy=PolicyIdentity(kind="onnx", name="a", sha256="b" * 64))
     hashes.append(read_evidence(write(tmp_path / "d", other)).sha256)
     assert len(set(hashes)) == 4
+    renamed = make_plan(suite, policy=PolicyIdentity(kind="onnx", name="b", sha256="a" * 64))
+    assert read_evidence(write(tmp_path / "f", renamed)).sha256 == hashes[0], "a name decides nothing"
     assert read_evidence(write(tmp_path / "e", plan)).sha256 == hashes[0]
 
 

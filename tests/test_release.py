@@ -16,17 +16,19 @@ from genba.envs.files import atomic_write_bytes, atomic_write_text, plain_json
 from genba.envs.task import get_task
 from genba.policies.card import refuse_claims
 from genba.policies.contract import contract_of
-from genba.policies.load import load_policy
+from genba.policies.load import load_for_check, load_policy
 from genba.policies.manifest import verify_manifest, write_manifest
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.policies.release import release
 from genba.policies.run_release import run
 from genba.policies.runtime import Runtime
 from genba.policies.watch import Watched, read_watched
+from genba.safety.campaign import check
 from genba.safety.constraints import Constraint, Source
 from genba.safety.evidence import expected_columns, read_evidence, rows_sha256, shard_path
+from genba.safety.replay import replay
 from genba.safety.shards import write_shard
-from genba.tests.release_kit import TASK, make_check, make_run, onnx_bytes
+from genba.tests.release_kit import TASK, easy_suite, make_check, make_run, onnx_bytes
 
 Row = dict[str, Any]
 
@@ -294,6 +296,22 @@ def test_run_counts_what_the_monitor_stops(taken: Path) -> None:
     assert result.as_json()["stops"] == 2 and result.success == 0
     assert [row["time_s"] for row in result.stops] == pytest.approx([1.02, 1.02])
     assert result.as_json()["stopped_by"][0]["constraint"] == ["early"]
+
+
+def test_a_release_is_checked_and_replayed_without_being_touched(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made, tmp_path / "releases" / made.name)
+    home = Path("releases") / made.name
+    loaded = load_policy(str(home))
+    assert loaded.folder == Path("runs") / TASK / made.name
+    assert (
+        check(loaded, suite=easy_suite(), seed=5).evidence.sha256 == read_evidence(home / "evidence").sha256
+    )
+    assert replay(home, 1, load_for_check(str(home))).equal
+    assert replay(loaded.folder, 1, load_for_check(str(loaded.folder))).equal
+    verify_manifest(home)
 
 
 def test_run_refuses_a_release_for_another_cell(taken: Path) -> None:
