@@ -272,7 +272,11 @@ def test_every_reason_of_the_verdict_has_a_sentence(tmp_path: Path, task: Task) 
 
     result = read_check(written(tmp_path, task, small(), spoil))
     said = reasons(result, load_words("en"))
-    assert said[0].endswith("number: 1.") and said[1].endswith("(NaN): 1.") and any("separation" in line for line in said)
+    assert (
+        said[0].endswith("number: 1.")
+        and said[1].endswith("(NaN): 1.")
+        and any("separation" in line for line in said)
+    )
 
 
 @pytest.mark.parametrize(
