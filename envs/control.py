@@ -95,7 +95,7 @@ class CartesianTwist:
         velocity, clamped = self._limited(wanted)
         start = self.q + self.feed_forward * self.qd
         measured = now["arm.q"]
-        step = (self.q + velocity * self.dt).clip(measured - self.lead, measured + self.lead)
+        step = self.q.clip(measured - self.lead, measured + self.lead) + velocity * self.dt
         held = step.clip(self.low, self.high)
         stopped = held != step
         clamped |= stopped.any(axis=1)

@@ -18,6 +18,8 @@ from .signals import Array, Lookup, Signals
 from .streams import Streams
 from .task import FAULT, NOT_KEPT, RUNNING, SUCCESS, SUCCESS_HOLD_S, TIMEOUT, Start, Task, observation
 
+FAILURE_REWARD = -20.0  # twice what waiting for ever costs at -0.1 a tick and a discount of 0.99: giving up must not pay
+
 
 class Worlds:
     """N worlds of a task.
@@ -201,7 +203,7 @@ class Worlds:
 
     def _reward(self, active: NDArray[np.bool_]) -> None:
         now = self.signals.now
-        goal = np.where(self.done, np.where(self.success, 1.0, -1.0), 0.0)
+        goal = np.where(self.done, np.where(self.success, 1.0, FAILURE_REWARD), 0.0)
         terms = np.array([*(term(now) for term in self.task.rewards.values()), goal])
         terms = np.where(active & np.isfinite(terms), terms, 0.0)
         self.rewards = dict(zip((*self.task.rewards, "goal"), terms, strict=True))

@@ -36,7 +36,7 @@ class ImitationRecipe:
 
     worlds: int = 128
     expert_ticks: int = 260
-    rounds: int = 24
+    rounds: int = 20
     round_ticks: int = 100
     round_fits: int = 400
     batch: int = 512

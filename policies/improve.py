@@ -33,7 +33,7 @@ from .network import Override, Student
 class PpoRecipe:
     """How the override is learned. `reach` bounds it; `disturbed` is the share of episodes with one of each disturbance, about."""
 
-    iterations: int = 24
+    iterations: int = 12
     worlds: int = 128
     ticks: int = 80
     batch: int = 2048
@@ -45,7 +45,7 @@ class PpoRecipe:
     gae: float = 0.95
     log_std: float = -1.0
     hidden: int = 64
-    reach: float = 0.6
+    reach: float = 0.5
     disturbed: float = 0.0
 
 
