@@ -62,7 +62,8 @@ class Disturbance(ABC):
         self.draw(ids, streams)
 
     def draw(self, ids: Ids, streams: Streams) -> None:
-        """What is drawn once an episode."""
+        """What is drawn once an episode (nothing, unless a disturbance says otherwise)."""
+        return None
 
     def change_model(self, ids: Ids, fields: dict[str, Array]) -> dict[str, Array]:
         """Model port: fields `(m, ...)` of the worlds that start, changed where the level says so."""
@@ -82,6 +83,7 @@ class Disturbance(ABC):
 
     def push(self, steps: NDArray[np.int64]) -> None:
         """World port: forces of this tick, written to the engine."""
+        return None
 
     def field(self, fields: dict[str, Array], name: str, count: int) -> Array:
         """A model field of the starting worlds, `(m, ...)`, made from the model where the task did not set it."""
@@ -204,13 +206,14 @@ class Friction(Disturbance):
 
 
 class Push(Disturbance):
-    """One horizontal shove on the tool, 60 ms long, at a random moment of the first three seconds."""
+    """One horizontal shove on the tool, 60 ms long, at a random moment before the work can be done."""
 
     name, port = "push", "world"
     says = ("Something shoves the tool once", "ツールへの一回の外力")
     ladder = Ladder("force on the tool for 60 ms", "N", (0.0, 5.0, 10.0, 15.0, 25.0, 40.0),
                     "5, 15 and 40 N at severities 1, 3 and 5 (project); Isaac Lab kicks 0.1 m/s")
     duration_s = 0.06
+    window = (0.2, 0.375)  # from so many seconds to this share of the takt
 
     def __init__(self, task: Task, engine: Engine) -> None:
         super().__init__(task, engine)
@@ -221,7 +224,9 @@ class Push(Disturbance):
     def draw(self, ids: Ids, streams: Streams) -> None:
         angle = streams.between(f"{self.name}/angle", 0.0, 2.0 * np.pi)
         self.force[ids] = self.value[ids, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        self.start[ids] = np.rint(streams.between(f"{self.name}/start", 0.2, 3.0) * self.task.control_hz)
+        last = self.window[1] * self.task.takt_s
+        moment = streams.between(f"{self.name}/start", self.window[0], last)
+        self.start[ids] = np.rint(moment * self.task.control_hz)
 
     def push(self, steps: NDArray[np.int64]) -> None:
         if not self.level.any():
