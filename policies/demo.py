@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, UnknownName
 from ..envs.files import asset
 from ..envs.task import get_task, task_ids
 from ..safety.suite import load_suite
-from .load import load_policy
+from .load import BUILT_IN, load_policy
 from .panel import panel
 from .show import Show
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..envs.viewer import LiveViewer
 
 FRAMES_HZ = 60.0
+LARGEST_DEBT_S = 0.25
 IDLE_S = 0.05
 REST_S = 2.0  # a class reads the outcome before the next episode begins
 FASTEST, SLOWEST = 100.0, 0.05
@@ -37,19 +38,24 @@ class Pace:
     dt: float
     speed: float
     due: float = field(default_factory=time.perf_counter)
-    measured: float | None = None
+    _gap: float = 0.0
     _last: float = 0.0
+
+    @property
+    def measured(self) -> float | None:
+        """Simulated seconds per second, lately; None before the second tick."""
+        return self.dt / self._gap if self._gap else None
 
     def wait(self) -> None:
         """Sleep until the next tick is due."""
         now = time.perf_counter()
-        self.due = max(self.due + self.dt / self.speed, now - 0.25)
+        self.due = max(self.due + self.dt / self.speed, now - LARGEST_DEBT_S)
         if self.due > now:
             time.sleep(self.due - now)
         then, self._last = self._last, time.perf_counter()
-        if then and self._last > then:
-            rate = self.dt / (self._last - then)
-            self.measured = rate if self.measured is None else 0.98 * self.measured + 0.02 * rate
+        if then:
+            gap = self._last - then
+            self._gap = 0.98 * self._gap + 0.02 * gap if self._gap else gap
 
     def restart(self) -> None:
         """After a pause: nothing is owed."""
@@ -166,7 +172,10 @@ def demo(
 def _show(what: str, task: str | None, seed: int) -> Show:
     if what in task_ids():
         what, task = "scripted", what
-    policy = load_policy(what, task or "")
+    try:
+        policy = load_policy(what, task or "")
+    except UnknownName:
+        raise UnknownName("task, run or release", what, [*task_ids(), *BUILT_IN]) from None
     job, suite = get_task(policy.task), load_suite(SUITE)
     binding = suite.bind(job)
     watched = [bound.constraint for bound in binding.assessed]

@@ -185,13 +185,18 @@ def test_the_pace_is_the_wall_clock() -> None:
     for _ in range(20):
         pace.wait()
     assert 0.099 <= pace.due - start < 0.3
-    assert pace.measured is not None
+    assert pace.measured is not None and 0.1 < pace.measured < 1.5 * pace.speed
 
 
 @pytest.mark.parametrize("wrong", [{"speed": 0.0}, {"speed": float("nan")}, {"port": 70_000}])
 def test_a_senseless_number_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="expected"):
         demo("kit-pick", browser=False, **wrong)
+
+
+def test_an_unknown_name_lists_the_tasks() -> None:
+    with pytest.raises(UnknownName, match="kit-pick"):
+        demo("kitpick", browser=False)
 
 
 def get(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:

@@ -21,6 +21,10 @@ function say(key, ...values) {
   return text.replace(/\{(\d)\}/g, (_, i) => values[i]);
 }
 
+function nameOf(limit) {
+  return (words.names[language] || {})[limit.id] || limit.title[language];
+}
+
 function send(command) {
   if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(command));
 }
@@ -64,7 +68,7 @@ function drawLimit(limit, closest) {
   cell.row.dataset.state = limit.state;
   cell.row.classList.toggle("closest", closest);
   cell.mark.textContent = MARKS[limit.state] || "✕";
-  cell.title.textContent = limit.title[language];
+  cell.title.textContent = nameOf(limit);
   cell.row.title = limit.says[language] + (limit.hard ? "" : " (" + say("warned") + ")");
   cell.now.textContent = amount(limit.now, limit.unit);
   cell.worst.textContent = limit.fault ? say("fault") : limit.late ? say("late") : amount(limit.worst, limit.unit);
@@ -103,7 +107,7 @@ function drawVerdict(message) {
   const worst = message.limits.find((limit) => limit.id === message.closest);
   const key = message.verdict === "clean" ? "closest" : "broken";
   at("closest").textContent = worst
-    ? say(key, worst.title[language], `${amount(worst.worst, worst.unit)} ${onScreen(worst.unit)[0]}`) : say("nothing");
+    ? say(key, nameOf(worst), `${amount(worst.worst, worst.unit)} ${onScreen(worst.unit)[0]}`) : say("nothing");
   at("closest").title = worst ? worst.says[language] : "";
 }
 
