@@ -55,7 +55,7 @@ class ImitationRecipe:
         """Learning rates by round: constant, then falling over the last 60 % to a hundredth."""
         share = np.linspace(0.0, 1.0, (self.rounds + 1) * self.round_fits, endpoint=False)
         falling = self.learning_rate * np.clip((1.0 - share) / 0.6, 0.01, 1.0)
-        return falling.reshape(self.rounds + 1, self.round_fits).tolist()  # type: ignore[no-any-return]
+        return falling.reshape(self.rounds + 1, self.round_fits).tolist()
 
 
 class Classroom:
@@ -212,7 +212,7 @@ def teach(
         try:
             while lesson.round <= recipe.rounds:
                 loss = lesson.advance(pool)
-                report(lesson.round, loss, float(np.mean(lesson.room.successes[-200:] or [0.0])))
+                report(lesson.round, loss, float(np.mean(lesson.room.successes[-200:] or [False])))
         except KeyboardInterrupt:
             if keep is not None:
                 lesson.save(keep)

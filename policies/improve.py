@@ -145,7 +145,9 @@ def _model(student: Student, env: OverrideEnv, recipe: PpoRecipe, seed: int) -> 
             },
         },
     )
-    nn.init.zeros_(model.policy.action_net.weight)
+    with torch.no_grad():
+        for parameter in model.policy.action_net.parameters():
+            parameter.zero_()
     return model
 
 

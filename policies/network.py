@@ -61,7 +61,8 @@ class Student(nn.Module):
         action: Tensor = self.head(self.body(normalised))
         if self.override is None:
             return action
-        return action.clamp(-1.0, 1.0) * self.override(normalised)
+        driven: Tensor = action.clamp(-1.0, 1.0) * self.override(normalised)
+        return driven
 
     def normalise_by(self, observation: Tensor) -> None:
         """Fix the input normalisation from data `(n, d)`; columns that hardly vary keep a scale of at most 1e3."""

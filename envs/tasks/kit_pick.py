@@ -20,7 +20,19 @@ from ..robots import load_robot
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import components, dot, minimum_jerk, near, norm, norm_xy, ramp, segment_distance, up_of, wrap, yaw_of
+from ..terms import (
+    components,
+    dot,
+    minimum_jerk,
+    near,
+    norm,
+    norm_xy,
+    ramp,
+    segment_distance,
+    up_of,
+    wrap,
+    yaw_of,
+)
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -328,7 +340,9 @@ class KitPick(Task):
         velocity = _capped(move, 0.60)
         if self.cautious:
             velocity = _give_way(velocity, o)
-        return np.clip(np.column_stack([velocity / self.speed, rate / self.turn, grip]), -1.0, 1.0)
+        return np.asarray(
+            np.clip(np.column_stack([velocity / self.speed, rate / self.turn, grip]), -1.0, 1.0)
+        )
 
 
 def _capped(velocity: Array, speed: float | Array) -> Array:
