@@ -33,19 +33,19 @@ from .network import Override, Student
 class PpoRecipe:
     """How the override is learned. `reach` bounds it; `disturbed` is the share of episodes with one of each disturbance, about."""
 
-    iterations: int = 12
+    iterations: int = 20
     worlds: int = 128
     ticks: int = 80
     batch: int = 2048
     epochs: int = 6
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     clip: float = 0.2
     target_kl: float = 0.03
     discount: float = 0.99
     gae: float = 0.95
-    log_std: float = -1.0
+    log_std: float = -0.4
     hidden: int = 64
-    reach: float = 0.5
+    reach: float = 0.6
     disturbed: float = 0.0
 
 

@@ -266,7 +266,7 @@ class KitPick(Task):
         "carry": lambda s: 0.04 * near(norm(_goal_from_part(s)), 0.20),
         "time": lambda s: np.full(s.lead, -0.10),
         "smooth": lambda s: -0.01 * s["action.rate"],
-        "person": lambda s: -0.5 * ramp(0.08 - s["separation.margin"], 0.0, 0.10) * (s["separation.closing"] > 0.02),
+        "person": lambda s: -0.5 * ramp(0.03 - s["separation.margin"], 0.0, 0.05) * (s["separation.closing"] > 0.02),
     }
 
     def success(self, s: Lookup) -> NDArray[np.bool_]:
