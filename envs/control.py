@@ -27,20 +27,17 @@ class Controller(Protocol):
 
 
 def solve_spd(a: Array, b: Array) -> Array:
-    """Solve `(m, m, N)` symmetric positive definite systems for right sides `(m, N)` by explicit elimination.
+    """Solve `(m, m, N)` symmetric positive definite systems for right sides `(m, N)` by Gauss-Jordan elimination.
 
     The same operations in the same order for every world, so the same bits at any N and on any processor.
     """
     m = len(b)
     both = np.concatenate([a, b[:, None]], axis=1)  # (m, m + 1, N)
-    for i in range(m - 1):
-        factor = both[i + 1 :, i] / both[i, i]
-        both[i + 1 :, i + 1 :] -= factor[:, None] * both[i, None, i + 1 :]
-    x = both[:, m].copy()
-    for i in reversed(range(m)):
-        x[i] /= both[i, i]
-        x[:i] -= both[:i, i] * x[i]
-    return x
+    for i in range(m):
+        row = both[i, i + 1 :] / both[i, i]
+        both[:, i + 1 :] -= both[:, i, None] * row
+        both[i, i + 1 :] = row
+    return both[:, m]
 
 
 def _span(indices: list[int]) -> slice:

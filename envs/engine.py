@@ -190,7 +190,7 @@ class Engine:
         return self.batch.get_model(world), self.batch.get_data(world)
 
     def _counts(self) -> NDArray[np.int64]:
-        counts: NDArray[np.int64] = self.batch.warning[:, :, 1].astype(np.int64).sum(axis=1)
+        counts: NDArray[np.int64] = self.batch.warning[:, :, 1].sum(axis=1, dtype=np.int64)
         return counts
 
 

@@ -98,7 +98,7 @@ def step_values(worlds: Worlds) -> dict[str, NDArray[np.generic]]:
     n = worlds.n
     values: dict[str, NDArray[np.generic]] = {
         "is_success": worlds.success[:n].copy(),
-        "cost": worlds.task.cost(worlds.signals)[:n].copy(),
+        "cost": worlds.cost[:n].copy(),
     }
     for name, value in worlds.rewards.items():
         values[f"reward/{name}"] = value[:n].copy()

@@ -63,7 +63,7 @@ class CellEnv(gymnasium.Env[Float32s, Float32s]):
         self.task = as_task(task)
         self.metadata = {**type(self).metadata, "render_fps": self.task.control_hz}
         self.draws = Draws(disturbances or {})
-        self.worlds = Worlds(self.task, 1, threads, disturbances=tuple(self.draws.severities))
+        self.worlds = Worlds(self.task, 1, threads, disturbances=tuple(self.draws.severities), costs=True)
         self.action_space = action_space(self.task)
         self.observation_space = observation_space(self.task)
         self._action = np.zeros((self.worlds.rows, len(self.task.action_names)))

@@ -54,7 +54,9 @@ class CellVectorEnv(VectorEnv[Float32s, Float32s, NDArray[Any]]):
         self.task = as_task(task)
         self.metadata = {**type(self).metadata, "render_fps": self.task.control_hz}
         self.draws = Draws(disturbances or {})
-        self.worlds = Worlds(self.task, num_envs, threads, disturbances=tuple(self.draws.severities))
+        self.worlds = Worlds(
+            self.task, num_envs, threads, disturbances=tuple(self.draws.severities), costs=True
+        )
         self.single_action_space = action_space(self.task)
         self.single_observation_space = observation_space(self.task)
         self.action_space = batch_space(self.single_action_space, num_envs)

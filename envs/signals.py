@@ -72,13 +72,24 @@ class SignalTable(Mapping[str, Signal]):
 
 
 class Lookup(Mapping[str, Array]):
-    """Signals by name with any leading shape: `(N, K)` for a block, `(N,)` for one instant; derived ones are cached."""
+    """Signals by name with any leading shape: `(N, K)` for a block, `(N,)` for one instant; derived ones are cached.
 
-    def __init__(self, table: SignalTable, data: Array, held: Mapping[str, Array], lead: tuple[int, ...]) -> None:
+    An instant at the end of a `block` takes over what the block has derived already.
+    """
+
+    def __init__(
+        self,
+        table: SignalTable,
+        data: Array,
+        held: Mapping[str, Array],
+        lead: tuple[int, ...],
+        block: Lookup | None = None,
+    ) -> None:
         self.table = table
         self.lead = lead
         self._data = data
         self._held = held
+        self._block = block
         self._cache: dict[str | Derivation, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
@@ -103,7 +114,8 @@ class Lookup(Mapping[str, Array]):
             part = self._data[..., span]
             return part if len(signal.shape) == 1 else part.reshape(*self.lead, *signal.shape)
         if signal.kind == "derived":
-            return self.table.derivations[name](self)
+            known = None if self._block is None else self._block._cache.get(name)
+            return self.table.derivations[name](self) if known is None else np.ascontiguousarray(known[:, -1])
         if signal.kind == "constant":
             return np.full(self.lead, self.table.constants[name])
         value = self._held[name]
@@ -143,7 +155,7 @@ class Signals:
         self.block = block
         self.held = held
         self._all = Lookup(table, block, held, block.shape[:2])
-        self.now = Lookup(table, np.ascontiguousarray(block[:, -1]), held, block.shape[:1])
+        self.now = Lookup(table, np.ascontiguousarray(block[:, -1]), held, block.shape[:1], self._all)
 
     def __getitem__(self, name: str) -> Array:
         return self._all[name]

@@ -59,7 +59,7 @@ class WorldsVecEnv(VecEnv):
         check_render_mode(render_mode)
         self.render_mode = render_mode
         self.draws = Draws(disturbances or {})
-        self.worlds = Worlds(self.task, n, threads, disturbances=tuple(self.draws.severities))
+        self.worlds = Worlds(self.task, n, threads, disturbances=tuple(self.draws.severities), costs=True)
         super().__init__(n, observation_space(self.task), action_space(self.task))
         self._generators = [seeding.np_random()[0] for _ in range(n)]
         self._action = np.zeros((self.worlds.rows, len(self.task.action_names)))

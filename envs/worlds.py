@@ -31,6 +31,7 @@ class Worlds:
         tail_s: how long an episode goes on, watched, after success (0 for learning, 1 s when it is judged).
         disturbances: names of those that `reset` may switch on.
         trace: keep a SHA-256 of every world's sensor data, substep by substep.
+        costs: ask the task for the `cost` of every tick.
 
     After `step`: `done`, `success`, `reason`, `reward`, `rewards`, `signals` (the truth), and with a tail `in_path` (a person's
     hand was in the robot's way). Worlds that are done stand still until `reset`. Arrays hold `n` rows (two at least: one world is padded, so that it takes the same arithmetic as many).
@@ -44,8 +45,9 @@ class Worlds:
         tail_s: float = 0.0,
         disturbances: Sequence[str] = (),
         trace: bool = False,
+        costs: bool = False,
     ) -> None:
-        self.task, self.n, self.tail_s = task, n, tail_s
+        self.task, self.n, self.tail_s, self.costs = task, n, tail_s, costs
         self.engine = Engine(task.model, n, threads, task.substeps, task.expanded)
         rows = self.engine.worlds
         self.rows = rows
@@ -64,6 +66,7 @@ class Worlds:
         self.in_path = np.zeros(rows, bool)
         self.returns = np.zeros(rows)
         self.reward = np.zeros(rows)
+        self.cost = np.zeros(rows)
         self.rewards: dict[str, Array] = {name: np.zeros(rows) for name in task.rewards}
         self.steps_max = round(task.horizon_s * task.control_hz)
         self._hold_steps = round(SUCCESS_HOLD_S * task.control_hz)
@@ -169,6 +172,8 @@ class Worlds:
         if self._hashes is not None:
             for world in np.flatnonzero(active):
                 self._hashes[world].update(self.engine.block[world].data)
+        if self.costs:  # first: what it derives for the whole block need not be derived again for the instant
+            self.cost = np.where(active, self.task.cost(self.signals), 0.0)
         self._judge(active, faults)
         self._reward(active)
 
