@@ -58,11 +58,11 @@ class CartesianTwist:
 
     Action: vx, vy, vz (times `speed` m/s), yaw rate (times `turn` rad/s), gripper (times its force; below zero closes).
     Joint commands obey acceleration, velocity (position dependent where published) and range; the command leads the measured
-    joints by at most `lead` rad, so that a blocked arm does not wind up.
+    joints by no more than makes the servos pull with `push_share` of their torque limit, so that a blocked arm stays gentle.
     """
 
     damping = 1e-3
-    lead = 0.02
+    push_share = 0.5
     upright_gain = 4.0
     posture_gain = 0.5
 
@@ -77,6 +77,7 @@ class CartesianTwist:
         self.grip = model.actuator(grip).id
         self.grip_force = float(model.actuator_forcerange[self.grip, 1])
         gain = model.actuator_gainprm[self.actuators, 0]
+        self.lead = self.push_share * robot.tau_max / gain
         self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain
         self.dt = engine.substeps * model.opt.timestep
         margin = 0.01

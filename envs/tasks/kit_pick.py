@@ -46,13 +46,13 @@ HALF = np.array([[0.016, 0.026, 0.022], [0.018, 0.018, 0.025], [0.013, 0.038, 0.
 GEOM_SIZE = np.array([[0.016, 0.026, 0.022], [0.018, 0.025, 0.0], [0.013, 0.038, 0.018]])
 GEOM_TYPE = np.array([BOX, CYLINDER, BOX])
 MASS = np.array([0.12, 0.10, 0.14])  # kg
-TOTE, TOTE_FLOOR = np.array([0.46, -0.26]), 0.004
-TRAY, TRAY_TOP, TRAY_HALF = np.array([0.46, 0.27]), 0.008, np.array([0.136, 0.106])
+TOTE, TOTE_FLOOR = np.array([0.46, -0.29]), 0.004
+TRAY, TRAY_TOP, TRAY_HALF = np.array([0.46, 0.30]), 0.008, np.array([0.136, 0.106])
 SLOTS = TRAY + np.array([[-0.066, -0.0515], [-0.066, 0.0515], [0.066, -0.0515], [0.066, 0.0515]])
 START_Q = np.array([0.0, 0.0, 0.0, -2.2, 0.0, 2.2, 0.785])
 GRIP_ANGLE = -np.pi / 2  # the fingers' axis at START_Q
 WORKSPACE = (np.array([0.20, -0.52, 0.004]), np.array([0.78, 0.52, 0.70]))
-KEEPOUT = (np.array([0.39, -0.03, 0.0]), np.array([0.53, 0.07, 0.12]))
+KEEPOUT = (np.array([0.39, -0.05, 0.0]), np.array([0.53, 0.05, 0.12]))
 WORKER_REST = np.array([1.02, 0.0, 0.20])
 CARRY_Z = 0.19
 TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 1.0, 100.0  # m/s, N: what this cell allows
@@ -214,10 +214,10 @@ class KitPick(Task):
     def _reach(self, streams: Streams) -> dict[str, Array]:
         """When and where the worker reaches in: start, way in, stay, way out (s), and the point (m)."""
         return {
-            "reach.start": streams.between("reach.start", 0.5, 2.0),
-            "reach.in": streams.between("reach.in", 0.7, 1.0),
+            "reach.start": streams.between("reach.start", 0.4, 1.9),
+            "reach.in": streams.between("reach.in", 0.9, 1.3),
             "reach.stay": streams.between("reach.stay", 0.4, 0.9),
-            "reach.out": streams.between("reach.out", 0.6, 0.9),
+            "reach.out": streams.between("reach.out", 0.8, 1.1),
             "reach.point": np.column_stack([
                 streams.between("reach.x", 0.45, 0.54),
                 streams.between("reach.y", -0.08, 0.10),
@@ -355,13 +355,13 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     hand, distance = o["hand_from_tcp"], o["worker_distance"]
     direction = hand / np.maximum(norm(hand), 1e-6)[:, None]
     approach = np.maximum(dot(o["hand_velocity"], -direction), 0.0)
-    free = distance - 0.12 * approach
+    free = distance - 0.15 * approach
     towards = np.maximum(dot(velocity, direction), 0.0)
-    allowed = 1.2 * np.clip(free - 0.16, 0.0, 1.0)
+    allowed = 1.2 * np.clip(free - 0.18, 0.0, 1.0)
     slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
-    slowed = _capped(slowed, 0.12 + 0.48 * ramp(free, 0.07, 0.20))
+    slowed = _capped(slowed, 0.12 + 0.48 * ramp(free, 0.09, 0.24))
     # back off only above tote and tray: lower down, standing still is the safer way to wait
-    back = 0.5 * (1.0 - ramp(free, 0.11, 0.17)) * ramp(o["tcp"][:, 2], 0.12, 0.16)
+    back = 0.5 * (1.0 - ramp(free, 0.13, 0.20)) * ramp(o["tcp"][:, 2], 0.12, 0.16)
     away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
     slowed[:, :2] += back[:, None] * away
     inside = np.stack([ramp(o["tcp"][:, 0], 0.32, 0.38), ramp(0.75 - o["tcp"][:, 0], 0.0, 0.06)])
