@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..envs.errors import BadInput
 from ..envs.files import canonical_json
-
-if TYPE_CHECKING:
-    from ..envs.task import Task
 
 
 class _Frozen(BaseModel):
@@ -56,7 +55,30 @@ class Contract(_Frozen):
         return canonical_json(self.model_dump(mode="json"))
 
 
-def contract_of(task: Task) -> Contract:
+class Job(Protocol):
+    """What a contract says of a task (`envs.task.Task`, which needs the simulator)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def robot_name(self) -> str: ...
+    @property
+    def control_hz(self) -> int: ...
+    @property
+    def physics_hz(self) -> int: ...
+    @property
+    def action_names(self) -> tuple[str, ...]: ...
+    @property
+    def commands(self) -> tuple[tuple[str, float], ...]: ...
+    @property
+    def observation_names(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def observation_limits(self) -> NDArray[np.float32]: ...
+
+
+def contract_of(task: Job) -> Contract:
     """The contract that a policy of this task keeps."""
     channels = tuple(
         Channel(name=name, unit=unit, scale=scale)
