@@ -151,7 +151,7 @@ def test_a_shove_moves_the_tool_and_more_of_it_moves_it_further(tasks: dict[str,
 @each_task
 def test_a_shove_comes_before_the_work_is_done(tasks: dict[str, Task], task_id: str) -> None:
     """Or the condition would be an undisturbed one under another name."""
-    task, n = tasks[task_id], 48
+    task, n = tasks[task_id], 16
     worlds = Worlds(task, n, 2, disturbances=("push",))
     worlds.reset(np.arange(n), np.arange(n), {"push": np.full(n, 1)})
     shove = worlds.disturbances["push"]
