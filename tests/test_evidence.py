@@ -11,88 +11,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from genba.envs.errors import BadInput, Refused, UnknownName
-from genba.envs.files import atomic_write_bytes, atomic_write_text, plain_json
+from genba.envs.errors import Refused
+from genba.envs.files import atomic_write_text, plain_json, sha256_hex
 from genba.safety.evidence import (
     Incomplete,
     Tampered,
-    expected_columns,
     read_evidence,
     read_plan,
     row_sha256,
     rows_sha256,
     shard_path,
 )
-from genba.safety.folders import attempts, find_check, new_check, unfinished_check
+from genba.safety.folders import unfinished_check
 from genba.safety.plan import Assessed, NotAssessed, Plan, PolicyIdentity, episodes_per_shard, fresh_seed_base
 from genba.safety.result import conclude, read_check
-from genba.safety.shards import write_shard
-from genba.safety.suite import Suite, load_suite
-
-KEPT = ("joint-position", "contact")
-Row = dict[str, Any]
+from genba.safety.suite import Suite
+from genba.tests.evidence_kit import KEPT, make_plan, make_row, small_suite, write
 
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    basic = load_suite("basic")
-    constraints = tuple(each for each in basic.constraints if each.id in KEPT)
-    return basic.model_copy(update={"constraints": constraints, "episodes_per_condition": 4})
-
-
-def make_plan(suite: Suite, **changes: Any) -> Plan:
-    fields = {
-        "task": "kit-pick",
-        "task_version": "1",
-        "suite": suite,
-        "policy": PolicyIdentity(kind="onnx", name="a", sha256="a" * 64),
-        "conditions": suite.conditions,
-        "seed_base": 7,
-        "episodes_per_condition": 4,
-        "episodes": 52,
-        "episodes_per_shard": 10,
-        "confidence": 0.95,
-        "assessed": tuple(Assessed(id=name, unit=unit) for name, unit in zip(KEPT, ("1", "N"), strict=True)),
-        "not_assessed": (),
-        "versions": {"genba": "0"},
-    }
-    return Plan(**{**fields, **changes})
-
-
-def make_row(plan: Plan, index: int, **changes: Any) -> Row:
-    episode = plan.episode(index)
-    row = {
-        "episode": index,
-        "condition": episode.condition,
-        "disturbance": episode.disturbance,
-        "severity": episode.severity,
-        "seed": episode.seed,
-        "success": True,
-        "reason": "success",
-        "steps": 300 + index,
-        "time_s": 6.0,
-        "cycle_s": 5.0 if index % 3 else math.nan,
-        "return": -20.0 / 3.0 + index,
-        "limits_active": 0.1,
-        "in_path": index % 2 == 0,
-        "trace_sha256": f"{index:064x}",
-        "margin.joint-position": 0.1 + index / 7.0,
-        "margin.contact": math.inf,
-        "at.joint-position": 1.0,
-        "at.contact": math.nan,
-    }
-    return {**row, **changes}
-
-
-def write(folder: Path, plan: Plan, changes: dict[int, Row] | None = None) -> Path:
-    """A check with plausible rows; `changes` alters some of them before they are written."""
-    atomic_write_bytes(folder / "plan.json", plan.to_bytes())
-    atomic_write_text(folder / "plan.sha256", f"{plan.sha256}  plan.json\n")
-    for number in range(plan.shards):
-        rows = [make_row(plan, index, **(changes or {}).get(index, {})) for index in plan.shard(number)]
-        hashes = {"plan_sha256": plan.sha256, "rows_sha256": rows_sha256(rows)}
-        write_shard(shard_path(folder, number), rows, expected_columns(plan), hashes)
-    return folder
+    return small_suite()
 
 
 @pytest.fixture
@@ -239,8 +178,6 @@ def test_a_plan_that_contradicts_its_suite_is_no_plan(suite: Suite) -> None:
 
 @pytest.mark.parametrize("junk", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"format":1}'])
 def test_junk_in_place_of_a_plan_is_one_line(check: Path, junk: bytes) -> None:
-    from genba.envs.files import sha256_hex
-
     (check / "plan.json").write_bytes(junk)
     (check / "plan.sha256").write_text(sha256_hex(junk))
     with pytest.raises(Refused) as caught:
@@ -259,63 +196,3 @@ def test_a_conclusion_of_other_evidence_is_refused(check: Path) -> None:
     (check / "check.json").write_text("{")
     with pytest.raises(Tampered, match="is damaged"):
         read_evidence(check)
-
-
-def test_counts_follow_the_rows(suite: Suite, tmp_path: Path) -> None:
-    plan = make_plan(suite)
-    bad = {"success": False, "reason": "dropped", "margin.contact": -2.0, "at.contact": 1.5}
-    lost = {"success": False, "reason": "timeout"}
-    result = conclude(
-        read_evidence(write(tmp_path / "a", plan, {0: bad, 14: lost, 13: {"margin.contact": 3.0}}))
-    )
-    found = result.as_json()
-    contact = next(each for each in found["constraints"] if each["id"] == "contact")
-    assert (contact["violations"], contact["n"], contact["worst_margin"], contact["unit"]) == (
-        1,
-        52,
-        -2.0,
-        "N",
-    )
-    assert found["conditions"][0] | {"cycle_s": 0} == {
-        "disturbance": "none", "severity": 0, "success": 0.75, "n": 4, "cycle_s": 0, "in_path": 0.5,
-    }  # fmt: skip
-    assert found["conditions"][1]["success"] == 0.75
-    assert found["findings"][0] == {
-        "constraint": "contact", "episode": 0, "seed": 3_007_000_000, "disturbance": "none", "severity": 0, "margin": -2.0,
-    }  # fmt: skip
-    assert {each.get("reason") for each in found["findings"]} == {None, "dropped", "timeout"}
-    assert found["verdict"] == result.verdict.word and result.exit_code == 1
-    assert found["success"]["n"] == 4 and found["success"]["rate"] == 0.75
-
-
-def test_a_nan_and_a_fault_fail_whatever_the_rates(suite: Suite, tmp_path: Path) -> None:
-    plan = make_plan(suite)
-    spoilt = conclude(read_evidence(write(tmp_path / "a", plan, {9: {"margin.contact": math.nan}})))
-    assert spoilt.verdict.word == "FAIL" and spoilt.verdict.reasons[0].startswith("NaN")
-    faulty = {"success": False, "reason": "fault"}
-    fault = conclude(read_evidence(write(tmp_path / "b", plan, {9: faulty})))
-    assert fault.verdict.word == "FAIL" and fault.verdict.reasons[0].startswith("simulator fault")
-
-
-def test_a_margin_is_asked_for_by_its_name(check: Path) -> None:
-    evidence = read_evidence(check)
-    with pytest.raises(UnknownName, match="unknown constraint 'contakt'. Did you mean contact?"):
-        evidence.margins("contakt")
-    with pytest.raises(BadInput, match="no episode 52 .* expected 0 to 51"):
-        evidence.row(52)
-
-
-def test_a_run_means_its_latest_check(check: Path, suite: Suite) -> None:
-    run = check.parent.parent
-    folder, attempt = new_check(run)
-    assert attempt == 2 and attempts(run) == [1, 2]
-    assert find_check(run) == check  # the second has no plan yet
-    write(folder, make_plan(suite))
-    assert find_check(run) == folder and find_check(check) == check
-    with pytest.raises(BadInput, match="no such folder"):
-        find_check(run / "nowhere")
-    with pytest.raises(BadInput, match="holds no check"):
-        find_check(run.parent)
-    empty, _ = new_check(run)
-    with pytest.raises(BadInput, match="cut short before its plan was written"):
-        find_check(empty)

@@ -6,11 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from genba.policies.release import release
-from genba.tests.release_kit import TASK, make_check, make_run
-
 BLOCK = """
 import sys
 class Absent:
@@ -33,13 +28,6 @@ def without(absent: set[str], code: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_run(tmp_path_factory.mktemp("runs") / TASK / "still")
-    assert make_check(folder).passed
-    return release(folder, tmp_path_factory.mktemp("releases")).folder
 
 
 def test_the_block_blocks() -> None:
