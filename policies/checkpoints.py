@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -15,7 +14,7 @@ from ..envs.files import atomic_write_bytes
 from ..envs.task import get_task
 from .export import export
 from .network import Override, Student
-from .runs import CONFIG, WEIGHTS
+from .runs import WEIGHTS, read_config
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -31,7 +30,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise BadInput(f"{path}: no such checkpoint") from None
     except (SafetensorError, OSError) as error:
         raise BadInput(
-            f"{path}: not a whole checkpoint ({error}); the run goes on without it: genba train --resume"
+            f"{path}: not a whole checkpoint ({error}); delete it, then go on with: genba train TASK --resume"
         ) from None
 
 
@@ -51,12 +50,15 @@ def load_student(path: Path) -> Student:
             student.override = Override(width[1], width[0], tensors["override.motion"], 0.0)
         student.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
-        raise BadInput(f"{path}: not a student's checkpoint ({str(error).splitlines()[0]})") from None
+        reason = str(error).splitlines()[0]
+        raise BadInput(
+            f"{path}: not a student's checkpoint ({reason}); delete it, then go on with: genba train TASK --resume"
+        ) from None
     return student.eval()
 
 
 def export_checkpoint(folder: Path) -> None:
     """Make `policy.onnx` of a run that has only its checkpoint."""
-    config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    task = get_task(read_config(folder)["task"])
     torch.set_num_threads(1)
-    export(load_student(folder / WEIGHTS), get_task(str(config["task"])), folder)
+    export(load_student(folder / WEIGHTS), task, folder)

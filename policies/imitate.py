@@ -51,6 +51,10 @@ class ImitationRecipe:
         """Observations that will have been seen at the end."""
         return (self.expert_ticks + self.rounds * self.round_ticks) * self.worlds
 
+    def share_of_expert(self, index: int) -> float:
+        """The share of episodes that begin in round `index` and that the expert drives."""
+        return self.mixing[index] if index < len(self.mixing) else 0.0
+
     def rates(self) -> list[list[float]]:
         """Learning rates by round: constant, then falling over the last 60 % to a hundredth."""
         share = np.linspace(0.0, 1.0, (self.rounds + 1) * self.round_fits, endpoint=False)
@@ -95,9 +99,16 @@ class Classroom:
             seen = worlds.observation()
             answer = self.task.expert(observation(self.task, worlds.signals.now)).astype(np.float32)
             rows = slice(self.count, self.count + n)
-            self.observations[rows], self.answers[rows] = torch.from_numpy(seen[:n]), torch.from_numpy(answer[:n])
+            self.observations[rows], self.answers[rows] = (
+                torch.from_numpy(seen[:n]),
+                torch.from_numpy(answer[:n]),
+            )
             self.count += n
-            action = answer if student is None else np.where(self.expert_drives[:, None], answer, student.act(seen))
+            action = (
+                answer
+                if student is None
+                else np.where(self.expert_drives[:, None], answer, student.act(seen))
+            )
             worlds.step(action)
 
 
@@ -131,14 +142,15 @@ class Lesson:
         job = pool.submit(self._fit, known, recipe.rates()[index])
         try:
             if index < recipe.rounds:
-                mixing = recipe.mixing[index] if index < len(recipe.mixing) else 0.0
-                room.gather(recipe.round_ticks, actor if index else None, mixing)
-        except KeyboardInterrupt:
-            room.count = known
-            raise
-        finally:
+                room.gather(recipe.round_ticks, actor if index else None, recipe.share_of_expert(index))
+            known = room.count
             loss = job.result()
+        except KeyboardInterrupt:
+            room.count = known  # half a round of data is none
+            job.result()  # a course can be put down after a round, not in the middle of its fit
             self.round += 1
+            raise
+        self.round += 1
         return loss
 
     def _fit(self, known: int, rates: list[float]) -> float:
@@ -150,7 +162,9 @@ class Lesson:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             rows = torch.randint(known, (self.recipe.batch,), generator=generator)
-            loss = torch.nn.functional.smooth_l1_loss(self.student(observations[rows]), answers[rows], beta=0.1)
+            loss = torch.nn.functional.smooth_l1_loss(
+                self.student(observations[rows]), answers[rows], beta=0.1
+            )
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
@@ -178,7 +192,10 @@ class Lesson:
         """Take up the course where it was put down. Raises BadInput."""
         tensors, room = load_tensors(path), self.room
         self.round, room.next_seed, room.count = (int(each) for each in tensors["place"])
-        room.observations[: room.count], room.answers[: room.count] = tensors["observations"], tensors["answers"]
+        room.observations[: room.count], room.answers[: room.count] = (
+            tensors["observations"],
+            tensors["answers"],
+        )
         for name, network in (("student", self.student), ("average", self.average)):
             network.load_state_dict({key: tensors[f"{name}/{key}"] for key in network.state_dict()})
         whole = self.optimiser.state_dict()
@@ -188,7 +205,7 @@ class Lesson:
                 _, number, part = key.split("/")
                 steps.setdefault(int(number), {})[part] = value
         self.optimiser.load_state_dict({**whole, "state": steps})
-        room.start(np.arange(self.recipe.worlds), 0.0)
+        room.start(np.arange(self.recipe.worlds), self.recipe.share_of_expert(self.round))
 
 
 def teach(
@@ -208,15 +225,15 @@ def teach(
         lesson.load(keep)
     else:
         lesson.begin()
-    with ThreadPoolExecutor(1) as pool:
-        try:
+    try:
+        with ThreadPoolExecutor(1) as pool:  # its end waits for a fit that is under way
             while lesson.round <= recipe.rounds:
                 loss = lesson.advance(pool)
                 report(lesson.round, loss, float(np.mean(lesson.room.successes[-200:] or [False])))
-        except KeyboardInterrupt:
-            if keep is not None:
-                lesson.save(keep)
-            raise
+    except KeyboardInterrupt:
+        if keep is not None:
+            lesson.save(keep)
+        raise
     if keep is not None:
         keep.unlink(missing_ok=True)
     return lesson.average

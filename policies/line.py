@@ -53,5 +53,3 @@ def go(task: str, *, seed: int = 0, threads: int = 0, say: Say | None = None) ->
     except Refused as refusal:
         released, refused = None, str(refusal)
     return LineResult(trained, checked, released, refused, time.perf_counter() - began)
-
-

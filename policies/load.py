@@ -101,7 +101,10 @@ def _known_runs() -> list[str]:
 def _from_folder(folder: Path, task: str) -> LoadedPolicy:
     if not (folder / POLICY).is_file():
         if not (folder / WEIGHTS).is_file():
-            raise BadInput(f"{folder}: holds no {POLICY} and no {WEIGHTS}; go on with: genba train --resume")
+            job = task or folder.resolve().parent.name
+            raise BadInput(
+                f"{folder}: holds no {POLICY} and no {WEIGHTS}; go on with: genba train {job} --resume"
+            )
         from .checkpoints import export_checkpoint
 
         export_checkpoint(folder)
@@ -117,6 +120,8 @@ def _from_release(folder: Path, task: str) -> LoadedPolicy:
 
 def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
     """An ONNX file; a `contract.json` beside it must agree with the task's own contract."""
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file")
     beside = path.parent / CONTRACT
     found: Contract | None = read_contract(beside) if beside.is_file() else None
     known = get_task(task or (found.task if found else _needed(task, str(path))))
@@ -176,9 +181,10 @@ def _from_callable(spec: str, task: Task) -> LoadedPolicy:
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise BadInput(
-            f"{spec}: cannot import {module_name} ({error}); it must be importable from this folder"
+            f"{spec}: cannot import {module_name} ({reason}); it must be importable from this folder"
         ) from None
     finally:
         sys.path.pop(0)
@@ -190,11 +196,19 @@ def _from_callable(spec: str, task: Task) -> LoadedPolicy:
     actions = len(task.action_names)
 
     def act(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
-        answer = np.asarray(function(observation), np.float32)
+        try:
+            answer = np.asarray(function(observation), np.float32)
+        except Exception as error:  # noqa: BLE001 - whatever somebody else's function raises
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise BadInput(f"{spec}: could not act on observations {observation.shape} ({reason})") from None
         if answer.shape != (len(observation), actions):
             raise BadInput(f"{spec}: returned shape {answer.shape}, expected ({len(observation)}, {actions})")
         return answer
 
+    if getattr(module, "__file__", None) is None:
+        raise BadInput(
+            f"{spec}: {module_name} is not a Python file, so it cannot be told from another version"
+        )
     digest = sha256_file(Path(inspect.getfile(module)))
     home = Path("runs") / task.id / spec.replace(":", "-")
     return LoadedPolicy("callable", spec, digest, task.id, home, act)

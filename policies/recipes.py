@@ -7,12 +7,15 @@ from typing import Any
 
 import yaml
 
+from ..envs.disturbances import LEVELS
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import asset
 from .imitate import ImitationRecipe
 from .improve import PpoRecipe
 
 Part = ImitationRecipe | PpoRecipe
+MAY_BE_ZERO = ("imitation.rounds", "imitation.severity", "ppo.iterations")
+MAY_BE_NEGATIVE = ("ppo.log_std",)
 
 
 @dataclass(frozen=True)
@@ -46,25 +49,51 @@ def recipe_for(task: str, settings: list[str], steps: int | None) -> Recipe:
         key, separator, text = setting.partition("=")
         if not separator:
             raise BadInput(f"--set {setting}: expected KEY=VALUE, for example imitation.rounds=10")
-        recipe = changed(recipe, key, yaml.safe_load(text))
+        try:
+            recipe = changed(recipe, key, yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise BadInput(
+                f"--set {setting}: the value is not valid YAML; quote it if it holds brackets"
+            ) from None
+    if steps is not None and steps < 1:
+        raise BadInput(f"--steps {steps}: expected at least 1")
     return recipe if steps is None else _scaled(recipe, steps)
 
 
 def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
     """The recipe with one number replaced. Raises UnknownName for the key, BadInput for the value."""
-    known = {f"{part}.{f.name}" for part in ("imitation", "ppo") for f in fields(getattr(recipe, part))} | {"select"}
+    known = {f"{part}.{f.name}" for part in ("imitation", "ppo") for f in fields(getattr(recipe, part))} | {
+        "select"
+    }
     if key not in known:
         raise UnknownName("setting", key, known)
     part, _, name = key.rpartition(".")
     owner: Any = getattr(recipe, part) if part else recipe
     old = getattr(owner, name)
-    value = tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not type(old) or (isinstance(value, int | float) and not 0 <= abs(value) < 1e9):
-        raise BadInput(f"setting {key}: expected a value like {old!r}, found {value!r}")
-    new = replace(owner, **{name: value})
+    new = replace(owner, **{name: _like(old, value, key)})
     return replace(recipe, **{part: new}) if part else new
+
+
+def _like(old: Any, value: Any, key: str) -> Any:
+    """The value as the type that the setting has, if it makes sense there. Raises BadInput."""
+    wanted = f"setting {key}: expected a value like {list(old) if isinstance(old, tuple) else old!r}, found {value!r}"
+    if isinstance(old, tuple):
+        if not isinstance(value, list | tuple):
+            raise BadInput(wanted)
+        return tuple(_like(old[0], each, key) for each in value)
+    if isinstance(old, float) and not isinstance(value, bool):
+        try:
+            value = float(value)  # YAML reads 1e-4 as text
+        except (TypeError, ValueError):
+            raise BadInput(wanted) from None
+    if type(value) is not type(old) or not abs(value) < 1e9:
+        raise BadInput(wanted)
+    least = 1 if isinstance(old, int) and key not in MAY_BE_ZERO else 0
+    if value < least and key not in MAY_BE_NEGATIVE:
+        raise BadInput(f"setting {key}: expected at least {least}, found {value!r}")
+    if key == "imitation.severity" and value >= LEVELS:
+        raise BadInput(f"setting {key}: expected at most {LEVELS - 1}, found {value!r}")
+    return value
 
 
 def _scaled(recipe: Recipe, steps: int) -> Recipe:
@@ -72,5 +101,7 @@ def _scaled(recipe: Recipe, steps: int) -> Recipe:
     rounds = max(1, round(recipe.imitation.rounds * share))
     iterations = max(1, round(recipe.ppo.iterations * share))
     return replace(
-        recipe, imitation=replace(recipe.imitation, rounds=rounds), ppo=replace(recipe.ppo, iterations=iterations)
+        recipe,
+        imitation=replace(recipe.imitation, rounds=rounds),
+        ppo=replace(recipe.ppo, iterations=iterations),
     )

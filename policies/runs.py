@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -36,24 +38,46 @@ def new_run(task: str) -> Path:
 
 
 def latest_unfinished(task: str) -> Path:
-    """The newest run of `task` that has a configuration and no summary. Raises BadInput."""
+    """The newest run of `task` that has a configuration, and no summary or nothing that could act. Raises BadInput."""
     base = Path("runs") / task
     runs = [path for path in base.iterdir() if (path / CONFIG).is_file()] if base.is_dir() else []
-    for folder in sorted(runs, reverse=True):
-        if not (folder / SUMMARY).is_file():
+    for folder in sorted(runs, key=_age, reverse=True):
+        acts = (folder / POLICY).is_file() or (folder / WEIGHTS).is_file()
+        if not (acts and (folder / SUMMARY).is_file()):
             return folder
     raise BadInput(f"no unfinished run of {task} in {base}; start one with: genba train {task}")
+
+
+def _age(folder: Path) -> tuple[str, int]:
+    """Sorts runs by date, then by number (which may outgrow two digits)."""
+    date_part, _, number = folder.name.rpartition("-")
+    return date_part, int(number) if number.isdecimal() else 0
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run. Raises BadInput."""
+    path = folder / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; without it the run cannot go on: start a new one") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{path}: cannot be read ({reason}); start a new run") from None
+    if not isinstance(config, dict) or not isinstance(config.get("task"), str):
+        raise BadInput(f"{path}: names no task; start a new run")
+    return config
 
 
 def describe_run(folder: Path, config: Mapping[str, Any]) -> None:
     """Write the resolved configuration, the command line, and the versions (with the git commit, where there is one)."""
     atomic_write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-    atomic_write_text(folder / "command.txt", " ".join(["genba", *sys.argv[1:]]) + "\n")
+    atomic_write_text(folder / "command.txt", shlex.join(["genba", *sys.argv[1:]]) + "\n")
     atomic_write_text(folder / "versions.json", plain_json(versions()) + "\n")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the packages a policy depends on, and the git commit of the working tree."""
+    """Versions of Python, of the packages a policy depends on, and the git commit of Genba's working tree ("none" without one)."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -61,8 +85,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "absent"
     root = Path(__file__).resolve().parent.parent
-    asked = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    found["git"] = asked.stdout.strip() if asked.returncode == 0 else "none"
+    found["git"] = "none"
+    if (root / ".git").exists() and shutil.which(
+        "git"
+    ):  # an installed Genba may lie in somebody else's repository
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        found["git"] = asked.stdout.strip() or "none"
     return found

@@ -10,13 +10,13 @@ import copy
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from ..envs.errors import BadInput
@@ -29,12 +29,16 @@ from .export import export
 from .imitate import teach
 from .improve import improve
 from .network import Student, weights_sha256
-from .recipes import Recipe, recipe_for
-from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new_run
+from .recipes import Recipe, changed, recipe_for
+from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new_run, read_config
 
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
-OVERRIDES = (1.0, 0.6)  # shares of the learned override that are offered to the held-out episodes, in this order
+LARGEST_SEED = 999  # a million training seeds each, below those that select
+OVERRIDES = (
+    1.0,
+    0.6,
+)  # shares of the learned override that are offered to the held-out episodes, in this order
 
 
 @dataclass(frozen=True)
@@ -53,19 +57,26 @@ class TrainResult:
 
     def as_json(self) -> Mapping[str, Any]:
         return {
-            "run": str(self.run), "success": self.held.as_json(), "train_s": round(self.train_s, 1),
-            "env_steps": self.env_steps, "weights_sha256": self.weights, "before_after": self.line,
+            "run": str(self.run),
+            "success": self.held.as_json(),
+            "train_s": round(self.train_s, 1),
+            "env_steps": self.env_steps,
+            "weights_sha256": self.weights,
+            "before_after": self.line,
         }
 
     def table(self) -> str:
         lower = self.held.as_json()["lower95"]
-        return "\n".join([
-            f"learn    student of the expert {self.taught_s:.0f} s, PPO {self.improved_s:.0f} s, "
-            f"{self.train_s:.0f} s in all, {self.env_steps:,} steps".ljust(72) + f" {self.run}",
-            f"         {self.line}",
-            f"         success {self.held.count}/{self.held.n} on held-out seeds, at least {100 * lower:.1f} % (95 %)",
-            f"export   policy.onnx, parity {self.parity:.1e}        next: genba check {self.run}",
-        ])
+        return "\n".join(
+            [
+                f"learn    student of the expert {self.taught_s:.0f} s, PPO {self.improved_s:.0f} s, "
+                f"{self.train_s:.0f} s in all, {self.env_steps:,} steps".ljust(72)
+                + f" {self.run}",
+                f"         {self.line}",
+                f"         success {self.held.count}/{self.held.n} on held-out seeds, at least {100 * lower:.1f} % (95 %)",
+                f"export   policy.onnx, parity {self.parity:.1e}        next: genba check {self.run}",
+            ]
+        )
 
 
 class Log:
@@ -80,6 +91,9 @@ class Log:
             file.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")
         for name, value in values.items():
             self.writer.add_scalar(f"{stage}/{name}", value, step)
+
+    def close(self) -> None:
+        self.writer.close()
 
 
 def train(
@@ -97,23 +111,29 @@ def train(
     Raises UnknownName, BadInput; KeyboardInterrupt says how to go on.
     """
     job = get_task(task)
-    folder = latest_unfinished(task) if resume else new_run(task)
     if resume:
-        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-        seed, recipe = int(config["seed"]), _read_recipe(config, folder)
+        if settings or steps is not None:
+            raise BadInput("--resume goes on with the run's own recipe: leave out --set and --steps")
+        folder = latest_unfinished(task)
+        seed, recipe = _read_recipe(folder)
     else:
         recipe = recipe_for(task, settings or [], steps)
+        if not 0 <= seed <= LARGEST_SEED:
+            raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED}")
+        folder = new_run(task)
         describe_run(folder, {"task": task, "seed": seed, "threads": threads, **_plain(recipe)})
     try:
-        return _train(job, folder, recipe, seed, threads, say)
+        with closing(Log(folder)) as log:
+            return _train(job, folder, recipe, seed, threads, say, log)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{folder} is kept; go on with: genba train {task} --resume") from None
 
 
-def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, say: Say | None) -> TrainResult:
+def _train(
+    task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, say: Say | None, log: Log
+) -> TrainResult:
     began = time.perf_counter()
     torch.set_num_threads(1)
-    log = Log(folder)
     student = _taught(task, folder, recipe, seed, say, log)
     taught = time.perf_counter()
     with Progress("improve", recipe.ppo.iterations, say=say) as bar:
@@ -130,11 +150,17 @@ def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, sa
     held = comparison.after if chosen is not student else comparison.before
     kept = "" if chosen is not student else "PPO brought nothing that holds; the student stays. "
     result = TrainResult(
-        folder, held, kept + comparison.line(), taught - began, better - taught, time.perf_counter() - began,
-        recipe.steps, weights_sha256(chosen.state_dict()), parity,
+        folder,
+        held,
+        kept + comparison.line(),
+        taught - began,
+        better - taught,
+        time.perf_counter() - began,
+        recipe.steps,
+        weights_sha256(chosen.state_dict()),
+        parity,
     )
     atomic_write_text(folder / SUMMARY, plain_json(result.as_json()) + "\n")
-    log.writer.close()
     return result
 
 
@@ -155,7 +181,9 @@ def _taught(task: Task, folder: Path, recipe: Recipe, seed: int, say: Say | None
     return student
 
 
-def choose(task: Task, student: Student, candidate: Student, episodes: int, threads: int) -> tuple[Student, Comparison]:
+def choose(
+    task: Task, student: Student, candidate: Student, episodes: int, threads: int
+) -> tuple[Student, Comparison]:
     """The candidate with the largest share of its override that loses no success and shortens the cycle; else the student."""
     seeds = SEED_RANGES["select"] + np.arange(episodes)
     before = evaluate(student.act, task, seeds, threads)
@@ -178,11 +206,13 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
-def _read_recipe(config: Mapping[str, Any], folder: Path) -> Recipe:
-    settings = [
-        f"{part}.{name}={json.dumps(value)}" for part in ("imitation", "ppo") for name, value in config[part].items()
-    ]
+def _read_recipe(folder: Path) -> tuple[int, Recipe]:
+    """Seed and recipe of a run that was begun. Raises BadInput."""
+    config, recipe = read_config(folder), Recipe()
     try:
-        return recipe_for(str(config["task"]), [*settings, f"select={config['select']}"], None)
-    except BadInput as error:
-        raise BadInput(f"{folder / CONFIG}: {error}") from None
+        for part in ("imitation", "ppo"):
+            for name, value in config[part].items():
+                recipe = changed(recipe, f"{part}.{name}", value)
+        return int(config["seed"]), changed(recipe, "select", config["select"])
+    except (KeyError, TypeError, ValueError, AttributeError, BadInput) as error:
+        raise BadInput(f"{folder / CONFIG}: not the recipe of a run ({error}); start a new run") from None
