@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .engine import Engine, Ids
 from .robots import Robot
 from .signals import Array, Lookup
+from .terms import norm
 
 
 class Controller(Protocol):
@@ -56,13 +57,13 @@ def ramp_targets(start: Array, end: Array, substeps: int) -> Array:
 class CartesianTwist:
     """Tool velocity in the world frame with the tool kept pointing down, by damped least squares with a posture in the null space.
 
-    Action: vx, vy, vz (times `speed` m/s), yaw rate (times `turn` rad/s), gripper (times its force; below zero closes).
+    Action: vx, vy, vz (times `speed` m/s, which the tool is never told to exceed), yaw rate (times `turn` rad/s), gripper (times its force; below zero closes).
     Joint commands obey acceleration, velocity (position dependent where published) and range; the command leads the measured
     joints by no more than makes the servos pull with `push_share` of their torque limit, so that a blocked arm stays gentle.
     """
 
     damping = 1e-3
-    push_share = 0.5
+    push_share = 0.3
     upright_gain = 4.0
     posture_gain = 0.5
 
@@ -89,8 +90,10 @@ class CartesianTwist:
         self.q[ids], self.qd[ids] = q, 0.0
 
     def targets(self, action: Array, now: Lookup, out: Array) -> NDArray[np.bool_]:
-        wanted = self._joint_velocity(action, now)
+        slower = 1.0 / np.maximum(norm(action[:, :3]), 1.0)
+        wanted = self._joint_velocity(action, slower, now)
         velocity, clamped = self._limited(wanted)
+        clamped |= slower < 1.0
         start = self.q + self.feed_forward * self.qd
         measured = now["arm.q"]
         step = self.q.clip(measured - self.lead, measured + self.lead) + velocity * self.dt
@@ -103,7 +106,7 @@ class CartesianTwist:
         out[:, :, self.grip] = (action[:, 4] * self.grip_force)[:, None]
         return clamped
 
-    def _joint_velocity(self, action: Array, now: Lookup) -> Array:
+    def _joint_velocity(self, action: Array, slower: Array, now: Lookup) -> Array:
         """`(N, J)` rad/s that gives the commanded twist, solved on component arrays."""
         linear, angular = self.engine.jacobian(self.body, now["tcp.pos"])
         jacobian = np.ascontiguousarray(
@@ -114,7 +117,7 @@ class CartesianTwist:
         w, x, y, z = np.ascontiguousarray(now["tcp.quat"].T)
         axis_x, axis_y = 2.0 * (x * z + w * y), 2.0 * (y * z - w * x)
         twist = np.empty((6, len(action)))
-        twist[:3] = self.speed * action[:, :3].T
+        twist[:3] = self.speed * slower * action[:, :3].T
         twist[3], twist[4], twist[5] = -self.upright_gain * axis_y, self.upright_gain * axis_x, self.turn * action[:, 3]
         rest = twist - (jacobian * posture[None]).sum(axis=1)
         gram = (jacobian[:, None] * jacobian[None]).sum(axis=2)  # (6, 6, N)

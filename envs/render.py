@@ -19,6 +19,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from .cell import dressed
 from .errors import UnknownName
 from .raycam import ray_picture
 from .task import Task
@@ -167,7 +168,7 @@ def picture(
     worlds: Worlds, world: int = 0, camera: str = "overview", size: tuple[int, int] = SIZE, fine: bool = False
 ) -> Picture:
     """One world as it stands now."""
-    model, data = worlds.engine.snapshot(world)
+    model, data = dressed(worlds.task.scene, *worlds.engine.snapshot(world))
     mujoco.mj_forward(model, data)
     return frame(model, data, camera, size, fine)
 

@@ -144,6 +144,16 @@ class Task(ABC):
 
     @cached_property
     def model(self) -> mujoco.MjModel:
+        """The cell as it is stepped: without the shapes that are only looked at."""
+        from .cell import strip
+
+        spec = strip(self.build())
+        spec.option.timestep = 1.0 / self.physics_hz
+        return spec.compile()
+
+    @cached_property
+    def scene(self) -> mujoco.MjModel:
+        """The cell as it is shown."""
         spec = self.build()
         spec.option.timestep = 1.0 / self.physics_hz
         return spec.compile()

@@ -46,7 +46,7 @@ class PpoRecipe:
     log_std: float = -0.4
     hidden: int = 64
     reach: float = 0.6
-    disturbed: float = 0.0
+    disturbed: float = 0.3
 
 
 class Normalised(BaseFeaturesExtractor):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.cell import dressed
 from ..envs.disturbances import Push, disturbance_classes
 from ..envs.errors import UnknownName
 from ..envs.task import SEED_RANGES, Task
@@ -100,7 +101,7 @@ class Show:
         self.touched = False
         self._forces.clear()
         self.margins = np.full(len(self.monitor.ids), np.inf)
-        self.model, _ = self.worlds.engine.snapshot(0)
+        self.model, _ = dressed(self.task.scene, *self.worlds.engine.snapshot(0))
 
     def proceed(self) -> None:
         """Start the next episode."""

@@ -173,7 +173,7 @@ class KitPick(Task):
     def place(self, streams: Streams) -> Start:
         n = len(streams)
         shape, slot = streams.choice("part.shape", 3), streams.choice("slot", 4)
-        xy = TOTE + streams.between("part.xy", -1.0, 1.0, (2,)) * np.array([0.10, 0.065])
+        xy = TOTE + streams.between("part.xy", -1.0, 1.0, (2,)) * np.array([0.10, 0.055])
         yaw = streams.between("part.yaw", -np.pi / 2, np.pi / 2)
         half = HALF[shape]
         q = START_Q + streams.between("arm.q", -0.08, 0.08, (7,)) * np.array([1.5, 1, 1, 1, 1, 1, 2])
@@ -266,6 +266,7 @@ class KitPick(Task):
         "carry": lambda s: 0.04 * near(norm(_goal_from_part(s)), 0.20),
         "time": lambda s: np.full(s.lead, -0.10),
         "smooth": lambda s: -0.01 * s["action.rate"],
+        "grip": lambda s: -0.2 * ramp(s["grip.force.max"], 75.0, 100.0),
         "person": lambda s: -0.5 * ramp(0.03 - s["separation.margin"], 0.0, 0.05) * (s["separation.closing"] > 0.02),
     }
 
@@ -320,8 +321,9 @@ class KitPick(Task):
         across = np.where(gap < 0.05, 1.0, across)
         # aim below the tray, so that the part arrives with speed and the fingers never hover at the threshold
         down = goal[:, 2] - 0.006 + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.006, 0.04)
+        landing = 0.05 + 6.0 * np.maximum(-goal[:, 2] - 0.012, 0.0)
         place = np.column_stack([5.0 * goal[:, 0] * across, 5.0 * goal[:, 1] * across,
-                                 np.where(gap > 0.05, 5.0 * lift, 4.0 * down)])
+                                 np.where(gap > 0.05, 5.0 * lift, np.maximum(4.0 * down, -landing))])
         stands = (gap < 0.008) & (np.abs(goal[:, 2]) < 0.005) & (np.abs(turn) < 0.10)
         # away: the part stands in its slot
         home = np.column_stack([np.zeros_like(gap), np.zeros_like(gap), 3.0 * (0.22 - height)])
