@@ -68,7 +68,14 @@ class CartesianTwist:
     posture_gain = 0.5
 
     def __init__(
-        self, engine: Engine, robot: Robot, posture: Array, speed: float, turn: float, tool_body: str, grip: str
+        self,
+        engine: Engine,
+        robot: Robot,
+        posture: Array,
+        speed: float,
+        turn: float,
+        tool_body: str,
+        grip: str,
     ) -> None:
         model = engine.model
         self.engine, self.robot, self.posture, self.speed, self.turn = engine, robot, posture, speed, turn
@@ -118,7 +125,11 @@ class CartesianTwist:
         axis_x, axis_y = 2.0 * (x * z + w * y), 2.0 * (y * z - w * x)
         twist = np.empty((6, len(action)))
         twist[:3] = self.speed * slower * action[:, :3].T
-        twist[3], twist[4], twist[5] = -self.upright_gain * axis_y, self.upright_gain * axis_x, self.turn * action[:, 3]
+        twist[3], twist[4], twist[5] = (
+            -self.upright_gain * axis_y,
+            self.upright_gain * axis_x,
+            self.turn * action[:, 3],
+        )
         rest = twist - (jacobian * posture[None]).sum(axis=1)
         gram = (jacobian[:, None] * jacobian[None]).sum(axis=2)  # (6, 6, N)
         gram.reshape(36, -1)[::7] += self.damping

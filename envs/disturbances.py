@@ -97,8 +97,12 @@ class SensorNoise(Disturbance):
 
     name, port = "sensor-noise", "sensing"
     says = ("White noise on sensed positions", "計測位置の白色雑音")
-    ladder = Ladder("standard deviation of a position", "m", (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008),
-                    "FORGE fingertip 0.25 mm and fixed part 1 mm; ShadowHand N(0, 2 mm); DeXtreme 5 mm; Playground 15 mm")
+    ladder = Ladder(
+        "standard deviation of a position",
+        "m",
+        (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008),
+        "FORGE fingertip 0.25 mm and fixed part 1 mm; ShadowHand N(0, 2 mm); DeXtreme 5 mm; Playground 15 mm",
+    )
 
     def sense(self, sensed: Lookup, steps: NDArray[np.int64]) -> Lookup:
         if not self.level.any():
@@ -116,8 +120,12 @@ class SensorNoise(Disturbance):
 class _Delay(Disturbance):
     """A ring of past rows; each world reads the one its delay says (the first row of the episode before that)."""
 
-    ladder = Ladder("delay", "ms", (0.0, 20.0, 40.0, 60.0, 80.0, 120.0),
-                    "realworldrl 30/60/90 ms; Playground action 5-15 ms, observation 30-60 ms; in ticks of the control rate")
+    ladder = Ladder(
+        "delay",
+        "ms",
+        (0.0, 20.0, 40.0, 60.0, 80.0, 120.0),
+        "realworldrl 30/60/90 ms; Playground action 5-15 ms, observation 30-60 ms; in ticks of the control rate",
+    )
 
     def __init__(self, task: Task, engine: Engine) -> None:
         super().__init__(task, engine)
@@ -162,8 +170,12 @@ class PartMass(Disturbance):
 
     name, port = "part-mass", "model"
     says = ("The part is heavier or lighter than nominal", "部品質量の変動")
-    ladder = Ladder("relative change of mass, either sign", "1", (0.0, 0.1, 0.2, 0.5, 0.6, 0.7),
-                    "10 % maker's tolerance (assumption); Playground x0.8-1.2; ShadowHand x0.5-1.5; DeXtreme x0.3-1.7")
+    ladder = Ladder(
+        "relative change of mass, either sign",
+        "1",
+        (0.0, 0.1, 0.2, 0.5, 0.6, 0.7),
+        "10 % maker's tolerance (assumption); Playground x0.8-1.2; ShadowHand x0.5-1.5; DeXtreme x0.3-1.7",
+    )
 
     def draw(self, ids: Ids, streams: Streams) -> None:
         sign = np.where(streams.uniform(self.name) < 0.5, -1.0, 1.0)
@@ -186,8 +198,12 @@ class Friction(Disturbance):
 
     name, port = "friction", "model"
     says = ("Surfaces are more slippery or stickier than nominal", "摩擦の変動")
-    ladder = Ladder("relative change of sliding friction, either sign", "1", (0.0, 0.1, 0.2, 0.3, 0.5, 0.7),
-                    "10 % (assumption); ShadowHand x0.7-1.3; Playground 0.4-1.0; DeXtreme 0.2-1.2")
+    ladder = Ladder(
+        "relative change of sliding friction, either sign",
+        "1",
+        (0.0, 0.1, 0.2, 0.3, 0.5, 0.7),
+        "10 % (assumption); ShadowHand x0.7-1.3; Playground 0.4-1.0; DeXtreme 0.2-1.2",
+    )
 
     def draw(self, ids: Ids, streams: Streams) -> None:
         sign = np.where(streams.uniform(self.name) < 0.5, -1.0, 1.0)
@@ -210,8 +226,12 @@ class Push(Disturbance):
 
     name, port = "push", "world"
     says = ("Something shoves the tool once", "ツールへの一回の外力")
-    ladder = Ladder("force on the tool for 60 ms", "N", (0.0, 5.0, 10.0, 15.0, 25.0, 40.0),
-                    "5, 15 and 40 N at severities 1, 3 and 5 (project); Isaac Lab kicks 0.1 m/s")
+    ladder = Ladder(
+        "force on the tool for 60 ms",
+        "N",
+        (0.0, 5.0, 10.0, 15.0, 25.0, 40.0),
+        "5, 15 and 40 N at severities 1, 3 and 5 (project); Isaac Lab kicks 0.1 m/s",
+    )
     duration_s = 0.06
     window = (0.2, 0.375)  # from so many seconds to this share of the takt
 

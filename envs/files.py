@@ -152,7 +152,9 @@ def _refuse_repeated_keys(path: Path, node: Node) -> None:
 
 
 def _field_message(path: Path, node: Node | None, errors: list[ErrorDetails], model: type[BaseModel]) -> str:
-    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])  # a typo explains a gap
+    first = next(
+        (each for each in errors if each["type"] == "extra_forbidden"), errors[0]
+    )  # a typo explains a gap
     line, field = _locate(node, first["loc"])
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     subject = f"field {field}: " if field else ""

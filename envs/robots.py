@@ -220,9 +220,12 @@ def load_robot(name: str) -> Robot:
     file = load_yaml(path, _RobotFile)
     for key in {row.source for row in (*file.limits, *file.bodies.values())} | {file.chain.source}:
         if key not in file.sources:
-            raise BadInput(f"{path}: source '{key}' is not listed under sources; known: {', '.join(file.sources)}")
+            raise BadInput(
+                f"{path}: source '{key}' is not listed under sources; known: {', '.join(file.sources)}"
+            )
     limits = {
-        row.id: Limit(row.id, row.value, row.unit, file.sources[row.source], row.confidence, row.note) for row in file.limits
+        row.id: Limit(row.id, row.value, row.unit, file.sources[row.source], row.confidence, row.note)
+        for row in file.limits
     }
     links = {
         body: Link(row.mass, row.com, row.inertia, file.sources[row.source], row.confidence, row.note)
@@ -231,11 +234,15 @@ def load_robot(name: str) -> Robot:
     return _assemble(file, limits, links, str(asset("robots", name, file.model)))
 
 
-def _assemble(file: _RobotFile, limits: Mapping[str, Limit], links: Mapping[str, Link], model_file: str) -> Robot:
+def _assemble(
+    file: _RobotFile, limits: Mapping[str, Limit], links: Mapping[str, Link], model_file: str
+) -> Robot:
     def joints(limit_id: str) -> Array:
         value = np.asarray(limits[limit_id].value, float) if limit_id in limits else np.empty(0)
         if value.shape != (len(file.joints),):
-            raise BadInput(f"robot {file.name}: limit {limit_id}: expected {len(file.joints)} values, found {value.size}")
+            raise BadInput(
+                f"robot {file.name}: limit {limit_id}: expected {len(file.joints)} values, found {value.size}"
+            )
         value.setflags(write=False)
         return value
 
@@ -243,12 +250,28 @@ def _assemble(file: _RobotFile, limits: Mapping[str, Limit], links: Mapping[str,
         return float(np.asarray(limits[limit_id].value)) if limit_id in limits else np.inf
 
     grip = file.gripper
-    gripper = Gripper(grip.kind, grip.actuator, grip.joints, tool("gripper.force.max"), tool("gripper.position.max"))
+    gripper = Gripper(
+        grip.kind, grip.actuator, grip.joints, tool("gripper.force.max"), tool("gripper.position.max")
+    )
     return Robot(
-        name=file.name, title=file.title, root=file.root, tool_body=file.tool_body, tcp_site=file.tcp_site,
-        joints=file.joints, actuators=file.actuators, gripper=gripper, home=joints("home"),
-        q_min=joints("joint.position.min"), q_max=joints("joint.position.max"),
-        qd_max=joints("joint.velocity.max"), qdd_max=joints("joint.acceleration.max"), tau_max=joints("joint.torque.max"),
-        v_max=tool("cartesian.speed.max"), a_max=tool("cartesian.acceleration.max"),
-        chain=file.chain.rows, limits=limits, links=links, model_file=model_file,
+        name=file.name,
+        title=file.title,
+        root=file.root,
+        tool_body=file.tool_body,
+        tcp_site=file.tcp_site,
+        joints=file.joints,
+        actuators=file.actuators,
+        gripper=gripper,
+        home=joints("home"),
+        q_min=joints("joint.position.min"),
+        q_max=joints("joint.position.max"),
+        qd_max=joints("joint.velocity.max"),
+        qdd_max=joints("joint.acceleration.max"),
+        tau_max=joints("joint.torque.max"),
+        v_max=tool("cartesian.speed.max"),
+        a_max=tool("cartesian.acceleration.max"),
+        chain=file.chain.rows,
+        limits=limits,
+        links=links,
+        model_file=model_file,
     )

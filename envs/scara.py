@@ -52,7 +52,9 @@ class ScaraTwist:
         measured = now["arm.q"]
         jacobian = self._jacobian(measured)
         slowed = self._planar_velocity(action)
-        wanted = np.stack([*self._inverse(jacobian, slowed), self.lift * action[:, 2], self.turn * action[:, 3]], axis=1)
+        wanted = np.stack(
+            [*self._inverse(jacobian, slowed), self.lift * action[:, 2], self.turn * action[:, 3]], axis=1
+        )
         velocity, clamped = self._limited(wanted)
         step = np.clip(self.q, measured - LEAD, measured + LEAD) + velocity * self.dt
         held = np.clip(step, self.low, self.high)
@@ -61,7 +63,9 @@ class ScaraTwist:
         self.qd = np.where(held != step, 0.0, velocity)
         self.q = held
         a, b, c, d = jacobian
-        self.velocity = np.stack([a * self.qd[:, 0] + b * self.qd[:, 1], c * self.qd[:, 0] + d * self.qd[:, 1]], axis=1)
+        self.velocity = np.stack(
+            [a * self.qd[:, 0] + b * self.qd[:, 1], c * self.qd[:, 0] + d * self.qd[:, 1]], axis=1
+        )
         out[:, :, self.actuators] = ramp_targets(start, self.q + self.feed_forward * self.qd, out.shape[1])
         out[:, :, self.vacuum] = (action[:, 4] > 0.0)[:, None]
         return clamped
@@ -94,12 +98,17 @@ class ScaraTwist:
 
         `wanted` holds q1, q2, z and the yaw rate of the tool.
         """
-        top, most = 0.95 * self.robot.qd_max, 0.75 * self.robot.qdd_max * self.dt  # both drives may brake at once
+        top, most = (
+            0.95 * self.robot.qd_max,
+            0.75 * self.robot.qdd_max * self.dt,
+        )  # both drives may brake at once
         scale = 1.0 / np.maximum((np.abs(wanted[:, :2]) / top[:2]).max(axis=1), 1.0)
         planar = wanted[:, :2] * scale[:, None]
         part = 1.0 / np.maximum((np.abs(planar - self.qd[:, :2]) / most[:2]).max(axis=1), 1.0)
         planar = self.qd[:, :2] + part[:, None] * (planar - self.qd[:, :2])
-        asked = np.stack([planar[:, 0], planar[:, 1], wanted[:, 2], wanted[:, 3] - planar[:, 0] - planar[:, 1]], axis=1)
+        asked = np.stack(
+            [planar[:, 0], planar[:, 1], wanted[:, 2], wanted[:, 3] - planar[:, 0] - planar[:, 1]], axis=1
+        )
         low, high = self._room(self.q - self.low, top), self._room(self.high - self.q, top)
         ended = np.clip(asked, -low, high)
         given = np.clip(ended, self.qd - most, self.qd + most)
@@ -108,4 +117,6 @@ class ScaraTwist:
     def _room(self, way: Array, top: Array) -> Array:
         """The highest speed `(N, 4)` from which a joint stops within `way` at a quarter of its acceleration, in whole ticks."""
         left = np.maximum(way, 0.0)
-        return np.asarray(np.minimum(np.minimum(np.sqrt(0.5 * self.robot.qdd_max * left), left / self.dt), top))
+        return np.asarray(
+            np.minimum(np.minimum(np.sqrt(0.5 * self.robot.qdd_max * left), left / self.dt), top)
+        )

@@ -31,7 +31,16 @@ SUCCESS_HOLD_S = 0.2
 RUNNING, SUCCESS, TIMEOUT, FAULT, NOT_KEPT = 0, 1, 2, 3, 4
 COMMON_REASONS = ("running", "success", "timeout", "fault", "not-kept")
 SEED_RANGES = {"train": 0, "select": 1_000_000_000, "test": 2_000_000_000, "judge": 3_000_000_000}
-OBSERVATION_LIMITS = {"m": 4.0, "m/s": 8.0, "rad": 8.0, "rad/s": 50.0, "N": 500.0, "N*m": 500.0, "s": 100.0, "1": 4.0}
+OBSERVATION_LIMITS = {
+    "m": 4.0,
+    "m/s": 8.0,
+    "rad": 8.0,
+    "rad/s": 50.0,
+    "N": 500.0,
+    "N*m": 500.0,
+    "s": 100.0,
+    "1": 4.0,
+}
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,10 @@ class Task(ABC):
 
     def split(self, observation: NDArray[np.float32]) -> dict[str, Array]:
         """An observation `(n, d)` by term, float64: `(n,)` for one column, `(n, w)` for more."""
-        parts = {name: np.ascontiguousarray(observation[:, span], np.float64) for name, span in self.columns.items()}
+        parts = {
+            name: np.ascontiguousarray(observation[:, span], np.float64)
+            for name, span in self.columns.items()
+        }
         return {name: part[:, 0] if part.shape[1] == 1 else part for name, part in parts.items()}
 
     def blank_held(self, worlds: int) -> dict[str, Array]:

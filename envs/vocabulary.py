@@ -17,7 +17,9 @@ def meanings() -> dict[str, tuple[str, str]]:
     return {name: (row["en"], row["ja"]) for name, row in rows.items()}
 
 
-def described(name: str, unit: str, shape: tuple[int, ...] = (), kind: str = "derived", rate_hz: float = 500.0) -> Signal:
+def described(
+    name: str, unit: str, shape: tuple[int, ...] = (), kind: str = "derived", rate_hz: float = 500.0
+) -> Signal:
     """A signal with its meaning looked up."""
     en, ja = meanings()[name]
     return Signal(name, unit, shape, en, ja, rate_hz, kind)
@@ -25,6 +27,11 @@ def described(name: str, unit: str, shape: tuple[int, ...] = (), kind: str = "de
 
 def common_held(actions: int, control_hz: int) -> list[Signal]:
     """The held signals of every task: what was commanded, how fast it changed, whether a limit clamped it, the clock."""
-    rows = (("action", "1", (actions,)), ("action.rate", "1", ()), ("limits.active", "1", ()), ("episode.time", "s", ()),
-            ("simulator.fault", "1", ()))
+    rows = (
+        ("action", "1", (actions,)),
+        ("action.rate", "1", ()),
+        ("limits.active", "1", ()),
+        ("episode.time", "s", ()),
+        ("simulator.fault", "1", ()),
+    )
     return [described(name, unit, shape, "held", float(control_hz)) for name, unit, shape in rows]

@@ -18,7 +18,9 @@ from .signals import Array, Lookup, Signals
 from .streams import Streams
 from .task import FAULT, NOT_KEPT, RUNNING, SUCCESS, SUCCESS_HOLD_S, TIMEOUT, Start, Task, observation
 
-FAILURE_REWARD = -20.0  # twice what waiting for ever costs at -0.1 a tick and a discount of 0.99: giving up must not pay
+FAILURE_REWARD = (
+    -20.0
+)  # twice what waiting for ever costs at -0.1 a tick and a discount of 0.99: giving up must not pay
 
 
 class Worlds:
@@ -130,7 +132,9 @@ class Worlds:
     def _remember(self, ids: Ids, start: Start) -> None:
         for name, value in start.memory.items():
             if name not in self._memory:
-                self._memory[name] = np.repeat(value[:1], self.rows, axis=0)  # the padding world keeps sane values
+                self._memory[name] = np.repeat(
+                    value[:1], self.rows, axis=0
+                )  # the padding world keeps sane values
             self._memory[name][ids] = value
 
     def _refresh(self) -> None:
@@ -157,7 +161,9 @@ class Worlds:
         broken = active & ~np.isfinite(wanted).all(axis=1)
         wanted[broken] = 0.0
         wanted = wanted.clip(-1.0, 1.0)
-        self.held["action.rate"][:] = np.where(self.steps > 0, np.abs(wanted - self.held["action"]).max(axis=1), 0.0)
+        self.held["action.rate"][:] = np.where(
+            self.steps > 0, np.abs(wanted - self.held["action"]).max(axis=1), 0.0
+        )
         self.held["action"][:] = wanted
         for disturbance in self.disturbances.values():
             wanted = disturbance.act(wanted, self.steps)

@@ -43,14 +43,20 @@ def stands_in_its_nest(task: ConveyorSort, worlds: Worlds, world: int) -> bool:
     model, data = worlds.engine.snapshot(world)
     mujoco.mj_forward(model, data)
     geom, adr = model.geom("part_geom").id, part_address(task)
-    kind = 2 if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_CYLINDER else int(model.geom_size[geom, 0] > 0.0175)
+    kind = (
+        2
+        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_CYLINDER
+        else int(model.geom_size[geom, 0] > 0.0175)
+    )
     centre, (w, x, y, z) = data.qpos[adr : adr + 3], data.qpos[adr + 3 : adr + 7]
     axis = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z)])  # the part's x axis in the plane
     nest = np.array([np.cos(BIN_ANGLE[kind]), np.sin(BIN_ANGLE[kind])])
     misturned = abs(nest[0] * axis[1] - nest[1] * axis[0])
     flat = abs(centre[2] - BIN_FLOOR - HALF[kind, 2]) < 0.003
     lips = {model.geom(f"lip_{i}").id for i in range(1, 5)}
-    touched = any(geom in pair and lips & set(pair) for pair in data.contact.geom[data.contact.dist < 0.0].tolist())
+    touched = any(
+        geom in pair and lips & set(pair) for pair in data.contact.geom[data.contact.dist < 0.0].tolist()
+    )
     return bool(np.hypot(*(centre[:2] - BINS[kind])) < 0.012 and flat and misturned < 0.1 and not touched)
 
 
@@ -83,7 +89,12 @@ def test_what_nobody_takes_is_missed(task: ConveyorSort) -> None:
 
 @pytest.mark.parametrize(
     ("where", "reason"),
-    [("own bin, turned", "running"), ("other bin", "wrong-bin"), ("bench", "dropped"), ("own bin", "success")],
+    [
+        ("own bin, turned", "running"),
+        ("other bin", "wrong-bin"),
+        ("bench", "dropped"),
+        ("own bin", "success"),
+    ],
 )
 def test_where_a_part_ends_up_decides(task: ConveyorSort, where: str, reason: str) -> None:
     worlds = Worlds(task, 6)
@@ -95,7 +106,9 @@ def test_where_a_part_ends_up_decides(task: ConveyorSort, where: str, reason: st
     worlds.engine.qpos[:, adr : adr + 2] = spot
     worlds.engine.qpos[:, adr + 2] = (0.0 if where == "bench" else BIN_FLOOR) + HALF[kind, 2]
     angle = BIN_ANGLE[target] / 2 + (0.3 if where == "own bin, turned" else 0.0)
-    worlds.engine.qpos[:, adr + 3 : adr + 7] = np.column_stack([np.cos(angle), 0 * angle, 0 * angle, np.sin(angle)])
+    worlds.engine.qpos[:, adr + 3 : adr + 7] = np.column_stack(
+        [np.cos(angle), 0 * angle, 0 * angle, np.sin(angle)]
+    )
     for _ in range(20):
         worlds.step(still_action(6))
     assert {task.reasons[code] for code in worlds.reason} == {reason}
@@ -169,7 +182,9 @@ def test_a_cup_over_the_part_holds_only_with_vacuum(task: ConveyorSort) -> None:
 
 def test_random_actions_never_flip_the_elbow() -> None:
     free, robot = ConveyorSort(), load_robot("yk400xec")
-    free.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_GRAVITY)
+    free.model.opt.disableflags |= int(
+        mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_GRAVITY
+    )
     worlds, random = Worlds(free, 16), np.random.default_rng(5)
     for seeds in (SEEDS[:16], SEEDS[16:32]):
         worlds.reset(np.arange(16), seeds)

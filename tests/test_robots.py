@@ -87,7 +87,9 @@ def test_nothing_overlaps_deeply_at_home(data: mujoco.MjData) -> None:
     assert all(contact.dist > -0.001 for contact in data.contact)
 
 
-def test_servos_and_gravity_compensation_hold_home(robot: Robot, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+def test_servos_and_gravity_compensation_hold_home(
+    robot: Robot, model: mujoco.MjModel, data: mujoco.MjData
+) -> None:
     for _ in range(500):
         mujoco.mj_step(model, data)
     held = np.array([data.joint(name).qpos[0] for name in robot.joints])
@@ -109,14 +111,23 @@ def test_sensors_name_every_joint_in_order(robot: Robot, model: mujoco.MjModel, 
 def test_every_figure_says_where_it_comes_from(robot: Robot) -> None:
     rows: list[Limit | Link] = [*robot.limits.values(), *robot.links.values()]
     assert all(row.source for row in rows)
-    assert {row.confidence for row in rows if row.source == "this project"} <= {"project_assumption", "recalled", "derived"}
+    assert {row.confidence for row in rows if row.source == "this project"} <= {
+        "project_assumption",
+        "recalled",
+        "derived",
+    }
 
 
-def test_grip_opens_and_closes_symmetrically(robot: Robot, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+def test_grip_opens_and_closes_symmetrically(
+    robot: Robot, model: mujoco.MjModel, data: mujoco.MjData
+) -> None:
     if robot.gripper.kind != "fingers":
         pytest.skip("no fingers")
     left, right = (data.joint(name) for name in robot.gripper.joints)
-    for force, end in ((robot.gripper.force_max, robot.gripper.position_max), (-robot.gripper.force_max, 0.0)):
+    for force, end in (
+        (robot.gripper.force_max, robot.gripper.position_max),
+        (-robot.gripper.force_max, 0.0),
+    ):
         data.actuator(robot.gripper.actuator).ctrl[0] = force
         worst = 0.0
         for _ in range(300):
@@ -128,10 +139,15 @@ def test_grip_opens_and_closes_symmetrically(robot: Robot, model: mujoco.MjModel
 
 def test_velocity_envelope_gives_the_published_values() -> None:
     robot = load_robot("fr3")
-    near, far = (0.8893, 0.7652, 0.9832, 0.9116, 2.0320, 0.9954, 2.1449), (2.62, 2.0221, 2.4458, 2.4751, 5.2553, 2.8288, 5.26)
+    near, far = (
+        (0.8893, 0.7652, 0.9832, 0.9116, 2.0320, 0.9954, 2.1449),
+        (2.62, 2.0221, 2.4458, 2.4751, 5.2553, 2.8288, 5.26),
+    )
     for distance, published in ((0.2, near), (1.0, far)):
         np.testing.assert_allclose(robot.velocity_limits(robot.q_max - distance)[1], published, atol=1e-4)
-        np.testing.assert_allclose(robot.velocity_limits(robot.q_min + distance)[0], -np.array(published), atol=1e-4)
+        np.testing.assert_allclose(
+            robot.velocity_limits(robot.q_min + distance)[0], -np.array(published), atol=1e-4
+        )
     low, high = robot.velocity_limits(np.stack([robot.q_min, robot.q_max]))
     assert np.all(low[0] == 0) and np.all(high[1] == 0) and low.shape == (2, 7)
 

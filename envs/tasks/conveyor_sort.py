@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 CLASSES = ("block", "bar", "disc")
 BOX, CYLINDER = 6, 5  # mjtGeom
-HALF = np.array([[0.016, 0.013, 0.010], [0.019, 0.012, 0.010], [0.016, 0.016, 0.009]])  # m; 45 mm apart none overlap
+HALF = np.array(
+    [[0.016, 0.013, 0.010], [0.019, 0.012, 0.010], [0.016, 0.016, 0.009]]
+)  # m; 45 mm apart none overlap
 GEOM_SIZE = np.array([[0.016, 0.013, 0.010], [0.019, 0.012, 0.010], [0.016, 0.009, 0.0]])
 GEOM_TYPE = np.array([BOX, BOX, CYLINDER])
 MASS = np.array([0.10, 0.12, 0.08])  # kg
@@ -99,8 +101,18 @@ class ConveyorSort(Task):
     takt_s, horizon_s = 4.0, 8.0
     action_names = ("vx", "vy", "vz", "yaw_rate", "vacuum")
     failures = ("dropped", "wrong-bin", "missed")
-    expanded = ("geom_type", "geom_size", "geom_rbound", "geom_aabb", "geom_pos", "geom_rgba", "geom_friction", "geom_surfacevel",
-                "body_mass", "body_inertia")
+    expanded = (
+        "geom_type",
+        "geom_size",
+        "geom_rbound",
+        "geom_aabb",
+        "geom_pos",
+        "geom_rgba",
+        "geom_friction",
+        "geom_surfacevel",
+        "body_mass",
+        "body_inertia",
+    )
     sensed = {"part.pos": 1.0, "tcp.pos": 0.2}
     tool_body = "tool"
     speed, lift, turn = 1.4, 1.0, 8.0
@@ -117,34 +129,53 @@ class ConveyorSort(Task):
         low, high = robot.q_min, robot.q_max
         derived: list[tuple[Signal, Derivation]] = [
             (described("tcp.speed", "m/s"), lambda s: norm(s["tcp.vel"])),
-            (described("arm.position.share", "1"),
-             lambda s: np.abs((s["arm.q"] - 0.5 * (low + high)) / (0.5 * (high - low))).max(axis=-1)),
-            (described("arm.velocity.share", "1"), lambda s: (np.abs(s["arm.qd"]) / robot.qd_max).max(axis=-1)),
-            (described("arm.torque.share", "1"), lambda s: (np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1)),
+            (
+                described("arm.position.share", "1"),
+                lambda s: np.abs((s["arm.q"] - 0.5 * (low + high)) / (0.5 * (high - low))).max(axis=-1),
+            ),
+            (
+                described("arm.velocity.share", "1"),
+                lambda s: (np.abs(s["arm.qd"]) / robot.qd_max).max(axis=-1),
+            ),
+            (
+                described("arm.torque.share", "1"),
+                lambda s: (np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1),
+            ),
             (described("vacuum.held", "1"), _held),
             (described("grip.force.max", "N"), lambda s: norm(s["vacuum.force"])),
             (described("part.speed", "m/s"), lambda s: norm(s["part.vel"])),
-            (described("part.fall_speed", "m/s"),
-             lambda s: np.where(s["vacuum.held"] > 0.0, 0.0, np.maximum(-s["part.vel"][..., 2], 0.0))),
+            (
+                described("part.fall_speed", "m/s"),
+                lambda s: np.where(s["vacuum.held"] > 0.0, 0.0, np.maximum(-s["part.vel"][..., 2], 0.0)),
+            ),
             (described("belt.left", "m"), lambda s: PASSED_Y - s["part.pos"][..., 1]),
             (described("workspace.margin", "m"), lambda s: -box_margin(s["tcp.pos"], *WORKSPACE)),
             (described("keepout.margin", "m"), lambda s: box_margin(s["tcp.pos"], *KEEPOUT)),
         ]
-        held = [described("part.class", "1", (3,), "held", 50.0), described("part.size", "m", (3,), "held", 50.0),
-                described("belt.speed", "m/s", (), "held", 50.0)]
-        constants = [(TCP_SPEED_LIMIT, described("tcp.speed.limit", "m/s", (), "constant")),
-                     (GRIP_FORCE_LIMIT, described("grip.force.limit", "N", (), "constant"))]
+        held = [
+            described("part.class", "1", (3,), "held", 50.0),
+            described("part.size", "m", (3,), "held", 50.0),
+            described("belt.speed", "m/s", (), "held", 50.0),
+        ]
+        constants = [
+            (TCP_SPEED_LIMIT, described("tcp.speed.limit", "m/s", (), "constant")),
+            (GRIP_FORCE_LIMIT, described("grip.force.limit", "N", (), "constant")),
+        ]
         return derived, held, constants
 
     def place(self, streams: Streams) -> Start:
         n, robot = len(streams), load_robot(self.robot_name)
-        kinds = [streams.choice("part.class", 3)] + [streams.choice(f"other.{i}.class", 3) for i in range(OTHERS)]
+        kinds = [streams.choice("part.class", 3)] + [
+            streams.choice(f"other.{i}.class", 3) for i in range(OTHERS)
+        ]
         speed = streams.between("belt.speed", 0.1, 0.3)
         q = robot.home + streams.between("arm.q", -1.0, 1.0, (4,)) * np.array([0.15, 0.15, 0.015, 0.5])
         qpos = np.repeat(self.model.qpos0[None], n, axis=0)
         for i, joint in enumerate(robot.joints):
             qpos[:, self.model.joint(joint).qposadr[0]] = q[:, i]
-        for body, kind, xy, yaw in zip(self._goods(), kinds, self._spots(streams), self._yaws(streams), strict=True):
+        for body, kind, xy, yaw in zip(
+            self._goods(), kinds, self._spots(streams), self._yaws(streams), strict=True
+        ):
             adr = int(self.model.joint(f"{body}_free").qposadr[0])
             qpos[:, adr : adr + 2] = xy
             qpos[:, adr + 2] = BELT_TOP + HALF[kind, 2]
@@ -165,11 +196,15 @@ class ConveyorSort(Task):
     def _spots(self, streams: Streams) -> list[Array]:
         """Where the goods lie on the belt, each `(n, 2)`: one neighbour ahead, one behind, 45 to 120 mm from the judged part."""
         n = len(streams)
-        part = np.column_stack([streams.between("part.x", -0.03, 0.03), streams.between("part.y", -0.28, -0.16)])
+        part = np.column_stack(
+            [streams.between("part.x", -0.03, 0.03), streams.between("part.y", -0.28, -0.16)]
+        )
         spots = [part]
         for i in range(OTHERS):
             distance = streams.between(f"other.{i}.distance", 0.045, 0.12)
-            aside = np.clip(streams.between(f"other.{i}.x", -0.04, 0.04) - part[:, 0], -0.8 * distance, 0.8 * distance)
+            aside = np.clip(
+                streams.between(f"other.{i}.x", -0.04, 0.04) - part[:, 0], -0.8 * distance, 0.8 * distance
+            )
             along = (1.0 if i % 2 == 0 else -1.0) * np.sqrt(distance * distance - aside * aside)
             spots.append(np.column_stack([part[:, 0] + aside, part[:, 1] + along]))
         return [spot + np.array([BELT_X, 0.0]) + np.zeros((n, 1)) for spot in spots]
@@ -186,7 +221,9 @@ class ConveyorSort(Task):
             geom, body = model.geom(f"{name}_geom").id, model.body(name).id
             fields["geom_type"][:, geom] = GEOM_TYPE[kind]
             fields["geom_size"][:, geom] = GEOM_SIZE[kind]
-            fields["geom_rbound"][:, geom] = np.where(kind == 2, np.hypot(HALF[kind, 0], HALF[kind, 2]), norm(HALF[kind]))
+            fields["geom_rbound"][:, geom] = np.where(
+                kind == 2, np.hypot(HALF[kind, 0], HALF[kind, 2]), norm(HALF[kind])
+            )
             fields["geom_aabb"][:, geom, 3:] = HALF[kind]
             fields["geom_rgba"][:, geom] = COLOUR[kind]
             fields["geom_pos"][:, model.geom(f"{name}_mark").id, 2] = HALF[kind, 2]
@@ -232,7 +269,9 @@ class ConveyorSort(Task):
         part, free = s["part.pos"], s["vacuum.contacts"] <= 0.0
         own = s["part.class"] > 0.5
         in_bin = np.stack([norm_xy(part[:, :2] - centre) < BIN_HALF for centre in BINS], axis=1)
-        wrong = free & (part[:, 2] < BIN_FLOOR + 0.03) & (s["part.speed"] < 0.05) & (in_bin & ~own).any(axis=1)
+        wrong = (
+            free & (part[:, 2] < BIN_FLOOR + 0.03) & (s["part.speed"] < 0.05) & (in_bin & ~own).any(axis=1)
+        )
         on_line = np.abs(part[:, 0] - BELT_X) < 0.10
         passed = free & on_line & (part[:, 1] > PASSED_Y)
         code = np.where(passed, len(COMMON_REASONS) + 2, 0)
@@ -250,7 +289,9 @@ class ConveyorSort(Task):
         stands = (gap < 0.009) & (np.abs(goal[:, 2]) < 0.002) & (np.abs(turn) < 0.06)
         pick, suck = _pick(o)
         velocity = np.where(held[:, None], _carry(o, gap, turn), pick)
-        away = np.column_stack([np.zeros_like(gap), np.zeros_like(gap), 8.0 * (CARRY_Z - o["tcp"][:, 2]).clip(0.0, 0.05)])
+        away = np.column_stack(
+            [np.zeros_like(gap), np.zeros_like(gap), 8.0 * (CARRY_Z - o["tcp"][:, 2]).clip(0.0, 0.05)]
+        )
         velocity = np.where(stands[:, None], away, velocity)
         rate = np.where(held & ~stands, 8.0 * turn, 0.0)
         vacuum = np.where(stands, -1.0, np.where(held | suck, 1.0, -1.0))
@@ -284,7 +325,9 @@ def _carry(o: dict[str, Array], gap: Array, turn: Array) -> Array:
     clear = np.maximum(ramp(tcp[:, 2], 0.126, 0.138), 1.0 - far)
     vx, vy = clear * vx, clear * vy + (1.0 - clear) * o["belt_speed"]
     above = 0.06 * ramp(gap + 0.05 * np.abs(turn), 0.006, 0.03)
-    up = np.where(gap > 0.05, 10.0 * (CARRY_Z - tcp[:, 2]), SET_GAIN * (goal[:, 2] + above) - 0.01 * (above <= 0.0))
+    up = np.where(
+        gap > 0.05, 10.0 * (CARRY_Z - tcp[:, 2]), SET_GAIN * (goal[:, 2] + above) - 0.01 * (above <= 0.0)
+    )
     return _capped(vx, vy, up, 1.0, 0.8)
 
 

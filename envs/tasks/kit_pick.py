@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 
 SHAPES = ("block", "post", "bar")
 BOX, CYLINDER = 6, 5  # mjtGeom
-HALF = np.array([[0.016, 0.026, 0.022], [0.018, 0.018, 0.025], [0.013, 0.038, 0.018]])  # m; fingers close along x
+HALF = np.array(
+    [[0.016, 0.026, 0.022], [0.018, 0.018, 0.025], [0.013, 0.038, 0.018]]
+)  # m; fingers close along x
 GEOM_SIZE = np.array([[0.016, 0.026, 0.022], [0.018, 0.025, 0.0], [0.013, 0.038, 0.018]])
 GEOM_TYPE = np.array([BOX, CYLINDER, BOX])
 MASS = np.array([0.12, 0.10, 0.14])  # kg
@@ -61,8 +63,17 @@ TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 1.0, 100.0  # m/s, N: what this cell allows
 def _inertia(shape: NDArray[np.int64], mass: Array) -> Array:
     """`(n, 3)` principal moments of a solid box or an upright cylinder."""
     half = HALF[shape]
-    box = np.stack([half[:, 1] ** 2 + half[:, 2] ** 2, half[:, 0] ** 2 + half[:, 2] ** 2,
-                    half[:, 0] ** 2 + half[:, 1] ** 2], axis=1) / 3.0
+    box = (
+        np.stack(
+            [
+                half[:, 1] ** 2 + half[:, 2] ** 2,
+                half[:, 0] ** 2 + half[:, 2] ** 2,
+                half[:, 0] ** 2 + half[:, 1] ** 2,
+            ],
+            axis=1,
+        )
+        / 3.0
+    )
     radius, half_height = half[:, 0], half[:, 2]
     side = radius**2 / 4.0 + half_height**2 / 3.0
     cylinder = np.stack([side, side, radius**2 / 2.0], axis=1)
@@ -134,7 +145,15 @@ class KitPick(Task):
     takt_s, horizon_s = 8.0, 12.0
     action_names = ("vx", "vy", "vz", "yaw_rate", "gripper")
     failures = ("dropped", "wrong-slot")
-    expanded = ("geom_type", "geom_size", "geom_rbound", "geom_aabb", "body_mass", "body_inertia", "geom_friction")
+    expanded = (
+        "geom_type",
+        "geom_size",
+        "geom_rbound",
+        "geom_aabb",
+        "body_mass",
+        "body_inertia",
+        "geom_friction",
+    )
     sensed = {"part.pos": 1.0, "worker.hand.pos": 2.0, "tcp.pos": 0.2}
     tool_body = "hand"
     speed, turn = 0.8, 2.0
@@ -151,23 +170,38 @@ class KitPick(Task):
         low, high = robot.q_min, robot.q_max
         derived: list[tuple[Signal, Derivation]] = [
             (described("tcp.speed", "m/s"), lambda s: norm(s["tcp.vel"])),
-            (described("arm.position.share", "1"),
-             lambda s: np.abs((s["arm.q"] - 0.5 * (low + high)) / (0.5 * (high - low))).max(axis=-1)),
-            (described("arm.velocity.share", "1"), lambda s: (np.abs(s["arm.qd"]) / robot.qd_max).max(axis=-1)),
-            (described("arm.torque.share", "1"), lambda s: (np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1)),
+            (
+                described("arm.position.share", "1"),
+                lambda s: np.abs((s["arm.q"] - 0.5 * (low + high)) / (0.5 * (high - low))).max(axis=-1),
+            ),
+            (
+                described("arm.velocity.share", "1"),
+                lambda s: (np.abs(s["arm.qd"]) / robot.qd_max).max(axis=-1),
+            ),
+            (
+                described("arm.torque.share", "1"),
+                lambda s: (np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1),
+            ),
             (described("gripper.width", "m"), lambda s: 2.0 * s["gripper.q"]),
             (described("grip.force", "N"), lambda s: np.minimum(_left_force(s), _right_force(s))),
             (described("grip.force.max", "N"), lambda s: np.maximum(_left_force(s), _right_force(s))),
             (described("part.speed", "m/s"), lambda s: norm(s["part.vel"])),
-            (described("part.fall_speed", "m/s"),
-             lambda s: np.where(s["grip.force"] > 0.0, 0.0, np.maximum(-s["part.vel"][..., 2], 0.0))),
+            (
+                described("part.fall_speed", "m/s"),
+                lambda s: np.where(s["grip.force"] > 0.0, 0.0, np.maximum(-s["part.vel"][..., 2], 0.0)),
+            ),
             (described("workspace.margin", "m"), lambda s: -box_margin(s["tcp.pos"], *WORKSPACE)),
             (described("keepout.margin", "m"), lambda s: box_margin(s["tcp.pos"], *KEEPOUT)),
             *separation.derived(described),
         ]
-        held = [described("part.shape", "1", (3,), "held", 50.0), described("part.size", "m", (3,), "held", 50.0)]
-        constants = [(TCP_SPEED_LIMIT, described("tcp.speed.limit", "m/s", (), "constant")),
-                     (GRIP_FORCE_LIMIT, described("grip.force.limit", "N", (), "constant"))]
+        held = [
+            described("part.shape", "1", (3,), "held", 50.0),
+            described("part.size", "m", (3,), "held", 50.0),
+        ]
+        constants = [
+            (TCP_SPEED_LIMIT, described("tcp.speed.limit", "m/s", (), "constant")),
+            (GRIP_FORCE_LIMIT, described("grip.force.limit", "N", (), "constant")),
+        ]
         return derived, held, constants
 
     def place(self, streams: Streams) -> Start:
@@ -195,8 +229,15 @@ class KitPick(Task):
         goal = np.column_stack([SLOTS[slot], TRAY_TOP + half[:, 2]])[:, None]
         goal[:, 0, 2] = TRAY_TOP + half[:, 2]
         size = np.eye(3)[shape]
-        return Start(qpos, ctrl, goal, np.tile([1.0, 0, 0, 0], (n, 1, 1)), self._shaped(shape),
-                     {"part.shape": size, "part.size": half}, {**reach, "rest": rest})
+        return Start(
+            qpos,
+            ctrl,
+            goal,
+            np.tile([1.0, 0, 0, 0], (n, 1, 1)),
+            self._shaped(shape),
+            {"part.shape": size, "part.size": half},
+            {**reach, "rest": rest},
+        )
 
     def _shaped(self, shape: NDArray[np.int64]) -> dict[str, Array]:
         """Model fields that make the one free part a block, a post or a bar in each world."""
@@ -205,7 +246,9 @@ class KitPick(Task):
         fields = {name: np.repeat(getattr(model, name)[None], n, axis=0) for name in self.expanded}
         fields["geom_type"][:, geom] = GEOM_TYPE[shape]
         fields["geom_size"][:, geom] = GEOM_SIZE[shape]
-        fields["geom_rbound"][:, geom] = np.where(shape == 1, np.hypot(HALF[shape, 0], HALF[shape, 2]), norm(HALF[shape]))
+        fields["geom_rbound"][:, geom] = np.where(
+            shape == 1, np.hypot(HALF[shape, 0], HALF[shape, 2]), norm(HALF[shape])
+        )
         fields["geom_aabb"][:, geom, 3:] = HALF[shape]
         fields["body_mass"][:, body] = MASS[shape]
         fields["body_inertia"][:, body] = _inertia(shape, MASS[shape])
@@ -218,15 +261,19 @@ class KitPick(Task):
             "reach.in": streams.between("reach.in", 0.9, 1.3),
             "reach.stay": streams.between("reach.stay", 0.4, 0.9),
             "reach.out": streams.between("reach.out", 0.8, 1.1),
-            "reach.point": np.column_stack([
-                streams.between("reach.x", 0.45, 0.54),
-                streams.between("reach.y", -0.08, 0.10),
-                streams.between("reach.z", 0.14, 0.20),
-            ]),
+            "reach.point": np.column_stack(
+                [
+                    streams.between("reach.x", 0.45, 0.54),
+                    streams.between("reach.y", -0.08, 0.10),
+                    streams.between("reach.z", 0.14, 0.20),
+                ]
+            ),
         }
 
     def drive(self, times: Array, memory: Mapping[str, Array]) -> Mapping[int, Array]:
-        start, way_in, stay, way_out = (memory[f"reach.{part}"][:, None] for part in ("start", "in", "stay", "out"))
+        start, way_in, stay, way_out = (
+            memory[f"reach.{part}"][:, None] for part in ("start", "in", "stay", "out")
+        )
         since = times - start
         share = minimum_jerk(since / way_in) - minimum_jerk((since - way_in - stay) / way_out)
         rest, point = memory["rest"], memory["reach.point"]
@@ -267,7 +314,9 @@ class KitPick(Task):
         "time": lambda s: np.full(s.lead, -0.10),
         "smooth": lambda s: -0.01 * s["action.rate"],
         "grip": lambda s: -0.2 * ramp(s["grip.force.max"], 75.0, 100.0),
-        "person": lambda s: -0.5 * ramp(0.03 - s["separation.margin"], 0.0, 0.05) * (s["separation.closing"] > 0.02),
+        "person": lambda s: (
+            -0.5 * ramp(0.03 - s["separation.margin"], 0.0, 0.05) * (s["separation.closing"] > 0.02)
+        ),
     }
 
     def success(self, s: Lookup) -> NDArray[np.bool_]:
@@ -310,9 +359,15 @@ class KitPick(Task):
         # to the part: over it first, down as the fingers line up, close when there
         off, yaw = norm_xy(part), o["grip_yaw"]
         above = 0.10 * ramp(off + 0.04 * np.abs(yaw), 0.010, 0.06)
-        rise = np.maximum(above, np.where(off > 0.08, CARRY_Z - (tcp[:, 2] + part[:, 2]), 0.0).clip(0.0, None))
+        rise = np.maximum(
+            above, np.where(off > 0.08, CARRY_Z - (tcp[:, 2] + part[:, 2]), 0.0).clip(0.0, None)
+        )
         pick = np.column_stack([6.0 * part[:, 0], 6.0 * part[:, 1], 5.0 * (part[:, 2] + rise)])
-        there = (1 - ramp(off, 0.004, 0.008)) * (1 - ramp(np.abs(part[:, 2]), 0.005, 0.010)) * (1 - ramp(np.abs(yaw), 0.04, 0.1))
+        there = (
+            (1 - ramp(off, 0.004, 0.008))
+            * (1 - ramp(np.abs(part[:, 2]), 0.005, 0.010))
+            * (1 - ramp(np.abs(yaw), 0.04, 0.1))
+        )
         # to the slot: up, across at carrying height, down as the part lines up, open when it stands
         gap, turn = norm_xy(goal), o["place_yaw"]
         lift = np.where(gap > 0.03, CARRY_Z - tcp[:, 2], 0.0)
@@ -322,8 +377,13 @@ class KitPick(Task):
         # aim below the tray, so that the part arrives with speed and the fingers never hover at the threshold
         down = goal[:, 2] - 0.006 + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.006, 0.04)
         landing = 0.05 + 6.0 * np.maximum(-goal[:, 2] - 0.012, 0.0)
-        place = np.column_stack([5.0 * goal[:, 0] * across, 5.0 * goal[:, 1] * across,
-                                 np.where(gap > 0.05, 5.0 * lift, np.maximum(4.0 * down, -landing))])
+        place = np.column_stack(
+            [
+                5.0 * goal[:, 0] * across,
+                5.0 * goal[:, 1] * across,
+                np.where(gap > 0.05, 5.0 * lift, np.maximum(4.0 * down, -landing)),
+            ]
+        )
         stands = (gap < 0.008) & (np.abs(goal[:, 2]) < 0.005) & (np.abs(turn) < 0.10)
         # away: the part stands in its slot
         home = np.column_stack([np.zeros_like(gap), np.zeros_like(gap), 3.0 * (0.22 - height)])
