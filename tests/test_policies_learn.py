@@ -1,0 +1,286 @@
+"""What is learnt and what leaves: the student, its speed override, the choice between them, and the exported file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from genba.envs.errors import BadInput, GenbaError
+from genba.envs.task import Task, task_ids
+from genba.envs.vec import WorldsVecEnv
+from genba.policies import export as exporting
+from genba.policies import train as training
+from genba.policies.checkpoints import load_student, save_tensors
+from genba.policies.contract import contract_of, read_contract
+from genba.policies.evaluate import Comparison, Held, evaluate
+from genba.policies.export import PARITY, export
+from genba.policies.improve import OverrideEnv
+from genba.policies.network import Override, Student, weights_sha256
+from genba.policies.onnx_policy import OnnxPolicy
+from genba.tests.release_kit import TASK, onnx_bytes
+
+Rows = NDArray[np.float32]
+MACHINE = (str(Path(exporting.__file__).parents[1]), str(Path.home()), "site-packages", ".py", "/tmp/")
+
+
+def motion_of(task: Task) -> NDArray[np.bool_]:
+    return np.array([unit.endswith("/s") for unit, _ in task.commands])
+
+
+def student_of(task: Task, reach: float | None, seed: int = 0) -> Student:
+    """An untaught student with weights large enough to meet its clips, and an override of random weights."""
+    torch.manual_seed(seed)
+    columns, actions = len(task.observation_names), len(task.action_names)
+    student = Student(columns, actions, (32, 32))
+    student.normalise_by(0.3 * torch.randn(200, columns) + 0.1)
+    with torch.no_grad():
+        student.head.weight.mul_(4.0)
+    if reach is not None:
+        student.override = Override(columns, 16, torch.from_numpy(motion_of(task)), reach)
+        with torch.no_grad():
+            student.override.layers[-1].weight.mul_(4.0)  # type: ignore[operator]
+    return student.eval()
+
+
+def seen_by(task: Task, n: int, seed: int = 1) -> Rows:
+    shape = (n, len(task.observation_names))
+    return (0.5 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def without_override(student: Student) -> Student:
+    plain = Student(student.get_buffer("mean").numel(), student.head.out_features, (32, 32))
+    plain.load_state_dict({k: v for k, v in student.state_dict().items() if not k.startswith("override")})
+    return plain.eval()
+
+
+@pytest.mark.parametrize("task_id", task_ids())
+def test_an_override_of_zero_is_the_student_to_the_bit(tasks: dict[str, Task], task_id: str) -> None:
+    task = tasks[task_id]
+    student = student_of(task, 0.6)
+    plain, seen = without_override(student), seen_by(task, 200)
+    assert student.override is not None
+    assert (student.act(seen) != plain.act(seen)).any()
+    with torch.no_grad():
+        for parameter in student.override.layers[-1].parameters():  # as PPO begins
+            parameter.zero_()
+    assert np.abs(plain.act(seen)).max() == 1.0
+    assert student.act(seen).tobytes() == plain.act(seen).tobytes()
+
+
+@pytest.mark.parametrize("task_id", task_ids())
+def test_an_override_moves_motion_and_nothing_else(tasks: dict[str, Task], task_id: str) -> None:
+    """Faster or slower along the student's own way by at most `reach`; the tool's command is left alone."""
+    task, motion = tasks[task_id], motion_of(tasks[task_id])
+    student = student_of(task, 0.6)
+    before, after = (each.act(seen_by(task, 400)) for each in (without_override(student), student))
+    assert motion.sum() == 4 and not motion[-1]
+    assert after[:, ~motion].tobytes() == before[:, ~motion].tobytes()
+    assert (np.abs(after) <= np.minimum(1.6 * np.abs(before) * (1 + 1e-6), 1.0)).all()
+    assert (np.abs(after) >= 0.4 * np.abs(before) * (1 - 1e-6))[:, motion].all()
+    free = (np.abs(after) < 1.0) & motion
+    rows = free.sum(axis=1) > 1
+    factor = (after / before)[rows]
+    least, most = np.where(free[rows], factor, 9.0).min(axis=1), np.where(free[rows], factor, 0.0).max(axis=1)
+    assert len(most) > 50 and (most - least).max() < 1e-5  # one factor for all that moves
+    assert least.min() < 0.9 and most.max() > 1.1
+
+
+def test_where_the_student_stands_still_no_override_moves_it(tasks: dict[str, Task]) -> None:
+    student = student_of(tasks[TASK], 0.9)
+    with torch.no_grad():
+        for parameter in student.head.parameters():
+            parameter.zero_()
+    assert not student.act(seen_by(tasks[TASK], 50)).any()
+
+
+def test_what_ppo_drives_is_what_is_exported(tasks: dict[str, Task]) -> None:
+    """The action that the worlds get while the override is learnt is the one of the network that leaves."""
+    task = tasks[TASK]
+    student = student_of(task, 0.6)
+    env = OverrideEnv(WorldsVecEnv(task, 4, 1, seed=3), without_override(student), motion_of(task), 0.6)
+    seen = env.reset()
+    sent: list[Rows] = []
+    env.venv.step_async = lambda actions: sent.append(actions.copy())  # type: ignore[method-assign]
+    normalised = (torch.from_numpy(seen) - student.get_buffer("mean")) * student.get_buffer("scale")
+    assert student.override is not None
+    with torch.no_grad():
+        x = normalised.clamp(-5.0, 5.0)
+        for layer in student.override.layers[:-1]:
+            x = torch.nn.functional.elu(layer(x))
+        override = student.override.layers[-1](x)
+    env.step_async(override.numpy())
+    assert sent[0] == pytest.approx(student.act(seen), abs=1e-6)
+
+
+def test_a_checkpoint_comes_back_whole(tasks: dict[str, Task], tmp_path: Path) -> None:
+    task = tasks[TASK]
+    for reach in (None, 0.6):
+        student = student_of(task, reach)
+        save_tensors(tmp_path / "s.safetensors", student.state_dict())
+        back = load_student(tmp_path / "s.safetensors")
+        assert weights_sha256(back.state_dict()) == weights_sha256(student.state_dict())
+        assert back.act(seen_by(task, 20)).tobytes() == student.act(seen_by(task, 20)).tobytes()
+
+
+def test_a_checkpoint_cut_short_is_one_line(tasks: dict[str, Task], tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    with pytest.raises(BadInput, match="no such checkpoint"):
+        load_student(path)
+    save_tensors(path, student_of(tasks[TASK], None).state_dict())
+    whole = path.read_bytes()
+    for length in (0, 7, 200, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(BadInput, match="not a whole checkpoint") as caught:
+            load_student(path)
+        assert "delete it, then go on with" in str(caught.value) and "\n" not in str(caught.value)
+    save_tensors(path, {"something": torch.zeros(3)})
+    with pytest.raises(BadInput, match="not a student's checkpoint") as caught:
+        load_student(path)
+    assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Export:
+    folder: Path
+    student: Student
+    parity: float
+
+
+@pytest.fixture(scope="module")
+def exported(tasks: dict[str, Task], tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """A student of kit-pick with an override, as it leaves."""
+    folder, student = tmp_path_factory.mktemp("exported"), student_of(tasks["kit-pick"], 0.6)
+    return Export(folder, student, export(student, tasks["kit-pick"], folder))
+
+
+def test_the_exported_file_is_the_network(tasks: dict[str, Task], exported: Export) -> None:
+    seen = seen_by(tasks["kit-pick"], 300, 5)
+    rows = np.zeros(300, np.int64)
+    action = OnnxPolicy(exported.folder / "policy.onnx").act(seen, rows, rows)
+    assert 0.0 < exported.parity <= PARITY
+    assert np.abs(action - exported.student.act(seen)).max() <= PARITY
+    assert action.dtype == np.float32 and np.abs(action).max() == 1.0 and action.std() > 0.1
+
+
+def test_a_command_is_the_action_in_the_units_of_the_contract(
+    tasks: dict[str, Task], exported: Export
+) -> None:
+    task, policy = tasks["kit-pick"], OnnxPolicy(exported.folder / "policy.onnx")
+    contract = read_contract(exported.folder / "contract.json")
+    assert contract == contract_of(task)
+    assert [(each.unit, each.scale) for each in contract.action] == list(task.commands)
+    seen, rows = seen_by(task, 100), np.zeros(100, np.int64)
+    scale = np.array([each.scale for each in contract.action], np.float32)
+    assert policy.command(seen) == pytest.approx(policy.act(seen, rows, rows) * scale, rel=1e-6)
+
+
+def test_the_file_gives_the_same_bits_in_any_batch(tasks: dict[str, Task], exported: Export) -> None:
+    policy, seen = OnnxPolicy(exported.folder / "policy.onnx"), seen_by(tasks["kit-pick"], 64)
+
+    def act(size: int) -> bytes:
+        parts = [seen[i : i + size] for i in range(0, 64, size)]
+        rows = [np.zeros(len(part), np.int64) for part in parts]
+        return b"".join(policy.act(p, r, r).tobytes() for p, r in zip(parts, rows, strict=True))
+
+    assert act(1) == act(7) == act(64)
+
+
+def test_the_file_knows_nothing_of_the_machine(exported: Export) -> None:
+    data = (exported.folder / "policy.onnx").read_bytes()
+    found = [text for text in (*MACHINE, str(exported.folder)) if text.encode() in data]
+    assert not found and len(data) < 200_000
+
+
+def test_a_file_that_differs_from_its_network_is_refused(
+    tasks: dict[str, Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tasks[TASK]
+    other = onnx_bytes(contract_of(task))
+    monkeypatch.setattr(exporting, "_onnx", lambda model, columns: other)
+    with pytest.raises(GenbaError, match="differs from the network by"):
+        export(student_of(task, None), task, tmp_path)
+    spoilt = student_of(task, None)
+    with torch.no_grad():
+        spoilt.head.bias.fill_(float("nan"))
+    with pytest.raises(GenbaError, match="differs from the network by nan"):
+        export(spoilt, task, tmp_path)
+
+
+class Fake:
+    """Something that acts and has no override."""
+
+    override = None
+
+    def __init__(self, act: Any) -> None:
+        self.act = act
+
+
+def test_a_candidate_that_stands_still_is_not_chosen(tasks: dict[str, Task]) -> None:
+    task = tasks[TASK]
+    expert = cast(Student, Fake(task.expert))
+    still = cast(Student, Fake(lambda seen: np.zeros((len(seen), len(task.action_names)), np.float32)))
+    chosen, comparison = training.choose(task, expert, still, 3, 1)
+    assert chosen is expert and not comparison.accepted
+    assert (comparison.before.count, comparison.after.count) == (3, 0)
+    assert (comparison.before.cycle_s < task.takt_s * 1.5).all() and np.isnan(comparison.after.cycle_s).all()
+    assert "success 3/3 → 0/3" in comparison.line()
+
+
+def test_held_out_episodes_are_the_same_for_everybody(tasks: dict[str, Task]) -> None:
+    """Each seed's outcome depends on the policy alone, not on which others are played."""
+    task = tasks[TASK]
+    seeds = np.arange(1_000_000_000, 1_000_000_004)
+
+    def act(seen: Rows) -> Rows:
+        return task.expert(seen).astype(np.float32)
+
+    whole, part = evaluate(act, task, seeds, 1), evaluate(act, task, seeds[2:3], 1)
+    assert part.cycle_s.tolist() == whole.cycle_s[2:3].tolist() and part.count == 1
+    assert whole.as_json()["n"] == 4 and whole.as_json()["rate"] == 1.0
+
+
+def outcomes(n: int) -> st.SearchStrategy[Held]:
+    success = st.lists(st.booleans(), min_size=n, max_size=n)
+    cycles = st.lists(st.floats(1.0, 8.0), min_size=n, max_size=n)
+    return st.builds(lambda s, c: Held(np.array(s), np.where(s, c, np.nan), n), success, cycles)
+
+
+@settings(max_examples=150)
+@given(st.integers(1, 12).flatmap(lambda n: st.lists(outcomes(n), min_size=3, max_size=3)))
+def test_what_is_chosen_never_succeeds_less_often(held: list[Held]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        answers = iter(held)
+        patch.setattr(training, "evaluate", lambda *arguments: next(answers))
+        student, candidate = cast(Student, Fake(None)), cast(Student, Fake(None))
+        chosen, comparison = training.choose(cast(Task, None), student, candidate, 1, 1)
+    assert comparison.before is held[0]
+    if chosen is student:
+        assert comparison.after is held[1] and not any(Comparison(held[0], h).accepted for h in held[1:])
+    else:
+        assert comparison.after.count >= held[0].count
+        assert np.isfinite(comparison.cycle_change()).all() and comparison.cycle_change()[2] < 0.0
+
+
+def test_a_clearly_faster_candidate_is_chosen_at_the_largest_share_that_holds() -> None:
+    slow = Held(np.ones(20, bool), np.linspace(3.0, 5.0, 20), 1)
+    fast = Held(np.ones(20, bool), np.linspace(2.7, 4.6, 20), 1)
+    one_lost = Held(np.arange(20) > 0, np.where(np.arange(20) > 0, 1.0, np.nan), 1)
+    for order, share in (((slow, fast), 1.0), ((slow, one_lost, fast), 0.6)):
+        with pytest.MonkeyPatch.context() as patch:
+            answers = iter(order)
+            patch.setattr(training, "evaluate", lambda *arguments, left=answers: next(left))
+            candidate = Student(4, 2, (8,))
+            candidate.override = Override(4, 8, torch.ones(2), 0.5)
+            chosen, comparison = training.choose(cast(Task, None), Student(4, 2, (8,)), candidate, 1, 1)
+        assert chosen.override is not None and comparison.accepted
+        assert float(chosen.override.get_buffer("reach")) == pytest.approx(0.5 * share)
+        assert float(candidate.override.get_buffer("reach")) == 0.5
+        assert comparison.cycle_change()[0] == pytest.approx(-0.0875, abs=0.01)

@@ -1,0 +1,203 @@
+"""Loading: whatever a person may mean by a policy, and one line for what cannot be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from genba.envs.errors import BadInput, UnknownName
+from genba.envs.task import Task, task_ids
+from genba.policies.contract import contract_of, differences, read_contract
+from genba.policies.load import load_for_check, load_policy
+from genba.safety.campaign import check
+from genba.safety.evidence import read_evidence
+from genba.tests.release_kit import STILL, TASK, easy_suite, make_run, onnx_bytes
+
+Rows = NDArray[np.float32]
+CALLABLES = """
+import numpy as np
+def still(observation):
+    return np.zeros((len(observation), 5), np.float32)
+def broken(observation):
+    action = np.zeros((len(observation), 5))
+    action[:, 2] = np.nan
+    return action
+def endless(observation):
+    return [[0.0, np.inf, 0.0, 0.0, 0.0]] * len(observation)
+def narrow(observation):
+    return np.zeros((len(observation), 3))
+def raises(observation):
+    raise RuntimeError("no weights\\nloaded")
+number = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in, with one module of callables."""
+    monkeypatch.chdir(tmp_path)
+    name = f"mine_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(CALLABLES)
+    yield tmp_path
+
+
+@pytest.fixture
+def mine(here: Path) -> str:
+    """The name of that module; modules of one name would be imported once."""
+    (module,) = here.glob("mine_*.py")
+    return module.stem
+
+
+def asked(task: Task, n: int = 6) -> tuple[Rows, NDArray[np.int64], NDArray[np.int64]]:
+    rng = np.random.default_rng(1)
+    seen = rng.standard_normal((n, len(task.observation_names))).astype(np.float32)
+    return seen, rng.integers(0, 1 << 40, n), rng.integers(0, 500, n)
+
+
+def refusal(spec: str, task: str = "") -> str:
+    with pytest.raises(BadInput) as caught:
+        load_policy(spec, task)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("task_id", task_ids())
+def test_the_built_in_ones_act(tasks: dict[str, Task], task_id: str) -> None:
+    task = tasks[task_id]
+    seen, seeds, steps = asked(task)
+    hashes = set()
+    for kind in ("scripted", "random", "zero"):
+        policy = load_policy(kind, task_id)
+        action = policy.act(seen, seeds, steps)
+        assert action.shape == (6, len(task.action_names)) and action.dtype == np.float32
+        assert (policy.kind, policy.name, policy.task) == (kind, kind, task_id)
+        assert policy.folder == Path("runs") / task_id / kind
+        hashes.add(policy.sha256)
+    assert len(hashes) == 3 and all(len(each) == 64 for each in hashes)
+    assert not load_policy("zero", task_id).act(seen, seeds, steps).any()
+    expected = task.expert(seen).astype(np.float32)
+    assert load_policy("scripted", task_id).act(seen, seeds, steps).tobytes() == expected.tobytes()
+
+
+def test_a_random_action_depends_on_seed_and_step_only(tasks: dict[str, Task]) -> None:
+    policy = load_policy("random", TASK)
+    seen, seeds, steps = asked(tasks[TASK], 64)
+    action = policy.act(seen, seeds, steps)
+    order = np.random.default_rng(2).permutation(64)
+    assert policy.act(seen * 0, seeds[order], steps[order]).tobytes() == action[order].tobytes()
+    assert policy.act(seen[:2], seeds[:2], steps[:2]).tobytes() == action[:2].tobytes()
+    assert not (policy.act(seen, seeds + 1, steps) == action).any()
+    assert not (policy.act(seen, seeds, steps + 1) == action).any()
+    assert action.min() < -0.9 and action.max() > 0.9 and np.abs(action).max() <= 1.0
+    assert load_policy("random", "kit-pick").sha256 != policy.sha256
+
+
+def test_what_is_for_any_task_asks_which(here: Path) -> None:
+    for spec in ("scripted", "random", "zero", "some.module:act"):
+        assert "say which with --task" in refusal(spec)
+    with pytest.raises(UnknownName, match="Did you mean kit-pick"):
+        load_policy("scripted", "kitpick")
+
+
+def test_a_callable_acts_and_is_known_by_its_file(tasks: dict[str, Task], mine: str, here: Path) -> None:
+    policy = load_policy(f"{mine}:still", TASK)
+    action = policy.act(*asked(tasks[TASK]))
+    assert (policy.kind, policy.name) == ("callable", f"{mine}:still") and action.shape == (6, 5)
+    assert policy.folder == Path("runs") / TASK / f"{mine}-still"
+    assert policy.sha256 == load_policy(f"{mine}:broken", TASK).sha256
+
+
+def test_what_is_wrong_with_a_callable_is_said_in_one_line(
+    tasks: dict[str, Task], mine: str, here: Path
+) -> None:
+    assert "cannot import no_such_module" in refusal("no_such_module:act", TASK)
+    (here / f"{mine}_x.py").write_text("def act(:\n")
+    assert "SyntaxError" in refusal(f"{mine}_x:act", TASK)
+    assert "not a Python file" in refusal("time:time", TASK)
+    for name in ("stil", "number"):
+        with pytest.raises(UnknownName, match="known: .*still") as caught:
+            load_policy(f"{mine}:{name}", TASK)
+    assert caught.value.kind == f"callable in {mine}"
+    with pytest.raises(BadInput, match=r"returned shape \(6, 3\), expected \(6, 5\)"):
+        load_policy(f"{mine}:narrow", TASK).act(*asked(tasks[TASK]))
+    with pytest.raises(BadInput, match="could not act on observations .*RuntimeError: no weights loaded"):
+        load_policy(f"{mine}:raises", TASK).act(*asked(tasks[TASK]))
+
+
+@pytest.mark.parametrize("name", ["broken", "endless"])
+def test_an_action_that_is_no_number_is_a_fault_in_the_evidence(mine: str, name: str) -> None:
+    result = check(load_policy(f"{mine}:{name}", TASK), suite=easy_suite(3), seed=1)
+    evidence = read_evidence(result.folder)
+    assert evidence.columns["reason"].tolist() == ["fault"] * 3 and not evidence.columns["success"].any()
+    assert (evidence.margins("simulator-fault") < 0.0).all()
+    assert result.verdict.word == "FAIL" and "fault" in result.verdict.reasons[0]
+    assert load_for_check(str(result.folder)).sha256 == evidence.plan.policy.sha256
+
+
+def test_a_file_acts_and_keeps_its_checks_with_the_runs(tasks: dict[str, Task], here: Path) -> None:
+    contract = contract_of(tasks[TASK])
+    (here / "other.onnx").write_bytes(onnx_bytes(contract))
+    policy = load_policy("other.onnx", TASK)
+    assert (policy.kind, policy.name) == ("onnx", f"other-{policy.sha256[:6]}")
+    assert (policy.folder / "policy.onnx").read_bytes() == (here / "other.onnx").read_bytes()
+    assert policy.act(*asked(tasks[TASK])).tolist() == [list(STILL)] * 6
+    assert load_policy(str(policy.folder), TASK).sha256 == policy.sha256
+    assert "say which with --task" in refusal("other.onnx")
+
+
+def test_a_run_acts_and_knows_its_task(tasks: dict[str, Task], here: Path) -> None:
+    run = make_run(here / "runs" / TASK / "one")
+    policy = load_policy(str(run))
+    assert (policy.task, policy.name, policy.folder) == (TASK, "one", run)
+    assert load_policy(str(run / "policy.onnx")).folder == run
+    assert "made for other inputs or outputs than kit-pick" in refusal(str(run), "kit-pick")
+
+
+def test_wrong_shapes_say_expected_and_found(tasks: dict[str, Task], here: Path) -> None:
+    contract = contract_of(tasks[TASK])
+    wide, channels = len(contract.observation), len(contract.action)
+    narrow = contract.model_copy(update={"observation": contract.observation[:-1]})
+    few = contract.model_copy(update={"action": contract.action[:-1]})
+    (here / "narrow.onnx").write_bytes(onnx_bytes(narrow))
+    (here / "few.onnx").write_bytes(onnx_bytes(few, STILL[:-1]))
+    line = refusal("narrow.onnx", TASK)
+    assert f"'observation': expected float32 (n, {wide}), found float (n, {wide - 1})" in line
+    line = refusal("few.onnx", TASK)
+    assert f"'action': expected float32 (n, {channels}), found float (n, {channels - 1})" in line
+
+
+def test_a_contract_of_another_rate_is_refused(tasks: dict[str, Task], here: Path) -> None:
+    run = make_run(here / "run")
+    contract = read_contract(run / "contract.json")
+    slow = contract.model_copy(update={"control_hz": 20})
+    assert differences(slow, contract) == ["control_hz: 20, expected 50"]
+    (run / "contract.json").write_bytes(slow.to_bytes())
+    assert refusal(str(run)).endswith("control_hz: 20, expected 50")
+    first = contract.observation[0]
+    columns = (first.model_copy(update={"unit": "rad"}), *contract.observation[1:])
+    (run / "contract.json").write_bytes(contract.model_copy(update={"observation": columns}).to_bytes())
+    assert "observation: column 0 is" in refusal(str(run))
+    (run / "contract.json").write_text("{")
+    assert "not a contract" in refusal(str(run))
+
+
+def test_what_is_not_there_or_no_policy_says_so(here: Path) -> None:
+    make_run(here / "runs" / TASK / "first")
+    with pytest.raises(UnknownName, match=f"Did you mean runs/{TASK}/first"):
+        load_policy(f"runs/{TASK}/frist", TASK)
+    with pytest.raises(UnknownName, match="Did you mean scripted"):
+        load_policy("script", TASK)
+    assert refusal("absent.onnx", TASK) == "absent.onnx: no such file"
+    assert refusal("absent.onnx") == "absent.onnx: no such file"
+    (here / "notes.txt").write_text("hello")
+    assert "not a policy that can be read" in refusal("notes.txt", TASK)
+    (here / "text.onnx").write_text("hello")
+    assert "not an ONNX model" in refusal("text.onnx", TASK)
+    (here / "runs" / TASK / "cut").mkdir()
+    line = refusal(f"runs/{TASK}/cut")
+    assert line.endswith(f"go on with: genba train {TASK} --resume") and "holds no policy.onnx" in line
