@@ -7,6 +7,7 @@ them back on to show a world.
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 import mujoco
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from .files import asset
 
 FIXTURE, ROBOT, PART, PERSON = 1, 2, 4, 8
+SHAPE = ("geom_type", "geom_size", "geom_rbound", "geom_aabb", "geom_pos", "geom_rgba", "geom_friction")
 
 
 def compose(cell: str, robot_root: str) -> mujoco.MjSpec:
@@ -32,11 +34,11 @@ def compose(cell: str, robot_root: str) -> mujoco.MjSpec:
     return spec
 
 
-def strip(spec: mujoco.MjSpec) -> mujoco.MjSpec:
-    """The cell without the shapes that nothing touches and no sensor measures; masses stay as they are."""
-    measured = {name for sensor in spec.sensors for name in (sensor.objname, sensor.refname)}
+def strip(spec: mujoco.MjSpec, keep: Collection[str] = ()) -> mujoco.MjSpec:
+    """The cell without the shapes that nothing touches, no sensor measures and nobody wants to `keep`; masses stay as they are."""
+    wanted = {*keep, *(name for sensor in spec.sensors for name in (sensor.objname, sensor.refname))}
     for geom in list(spec.geoms):
-        if not geom.contype and not geom.conaffinity and geom.name not in measured:
+        if not geom.contype and not geom.conaffinity and geom.name not in wanted:
             spec.delete(geom)
     return spec
 
@@ -50,7 +52,7 @@ def dressed(
         name = model.geom(index).name
         if name:
             target = scene.geom(name).id
-            for field in ("geom_type", "geom_size", "geom_rbound", "geom_aabb", "geom_friction"):
+            for field in SHAPE:
                 getattr(shown, field)[target] = getattr(model, field)[index]
     shown.body_mass[:], shown.body_inertia[:] = model.body_mass, model.body_inertia
     worn = mujoco.MjData(shown)

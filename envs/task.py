@@ -87,6 +87,7 @@ class Task(ABC):
     commands: ClassVar[tuple[tuple[str, float], ...]]  # unit and scale of each: command = scale * action
     failures: ClassVar[tuple[str, ...]] = ()
     expanded: ClassVar[tuple[str, ...]] = ()
+    looks: ClassVar[tuple[str, ...]] = ()  # shapes that are only looked at, but differ from world to world
     observe: ClassVar[Mapping[str, Term]]
     rewards: ClassVar[Mapping[str, Callable[[Lookup], Array]]]
     sensed: ClassVar[Mapping[str, float]] = {}
@@ -156,7 +157,7 @@ class Task(ABC):
         """The cell as it is stepped: without the shapes that are only looked at."""
         from .cell import strip
 
-        spec = strip(self.build())
+        spec = strip(self.build(), self.looks)
         spec.option.timestep = 1.0 / self.physics_hz
         return spec.compile()
 

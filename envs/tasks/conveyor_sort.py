@@ -113,6 +113,7 @@ class ConveyorSort(Task):
         "body_mass",
         "body_inertia",
     )
+    looks = ("part_mark", "part_ring", "other_1_mark", "other_2_mark")
     sensed = {"part.pos": 1.0, "tcp.pos": 0.2}
     tool_body = "tool"
     speed, lift, turn = 1.4, 1.0, 8.0
