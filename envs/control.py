@@ -76,6 +76,7 @@ class CartesianTwist:
         turn: float,
         tool_body: str,
         grip: str,
+        grip_force: float,
     ) -> None:
         model = engine.model
         self.engine, self.robot, self.posture, self.speed, self.turn = engine, robot, posture, speed, turn
@@ -83,7 +84,7 @@ class CartesianTwist:
         self.dofs = _span([int(model.joint(name).dofadr[0]) for name in robot.joints])
         self.actuators = _span([model.actuator(f"arm{i + 1}").id for i in range(len(robot.joints))])
         self.grip = model.actuator(grip).id
-        self.grip_force = float(model.actuator_forcerange[self.grip, 1])
+        self.grip_force = min(grip_force, float(model.actuator_forcerange[self.grip, 1]))
         gain = model.actuator_gainprm[self.actuators, 0]
         self.lead = self.push_share * robot.tau_max / gain
         self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain

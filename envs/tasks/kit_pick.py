@@ -58,6 +58,7 @@ KEEPOUT = (np.array([0.39, -0.05, 0.0]), np.array([0.53, 0.05, 0.12]))
 WORKER_REST = np.array([1.02, 0.0, 0.20])
 CARRY_Z = 0.19
 TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 1.0, 100.0  # m/s, N: what this cell allows
+GRIP_FORCE = 40.0  # N that each finger presses with: 0.2 kg at 1 g of friction 0.7 needs 3 N
 
 
 def _inertia(shape: NDArray[np.int64], mass: Array) -> Array:
@@ -157,13 +158,13 @@ class KitPick(Task):
     sensed = {"part.pos": 1.0, "worker.hand.pos": 2.0, "tcp.pos": 0.2}
     tool_body = "hand"
     speed, turn = 0.8, 2.0
-    commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("N", 60.0))
+    commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("N", GRIP_FORCE))
 
     def build(self) -> mujoco.MjSpec:
         return compose("kit-pick", "fr3_link0")
 
     def make_controller(self, engine: Engine) -> Controller:
-        return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", "grip")
+        return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", "grip", GRIP_FORCE)
 
     def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
         robot = load_robot("fr3")
@@ -225,7 +226,7 @@ class KitPick(Task):
         rest[:, 1] = reach["reach.point"][:, 1]
         qpos[:, adr["worker_x"] : adr["worker_x"] + 3] = rest
         ctrl = np.zeros((n, self.model.nu))
-        ctrl[:, :7], ctrl[:, 7], ctrl[:, 8:11] = q, 60.0, rest
+        ctrl[:, :7], ctrl[:, 7], ctrl[:, 8:11] = q, GRIP_FORCE, rest
         goal = np.column_stack([SLOTS[slot], TRAY_TOP + half[:, 2]])[:, None]
         goal[:, 0, 2] = TRAY_TOP + half[:, 2]
         size = np.eye(3)[shape]
@@ -315,7 +316,7 @@ class KitPick(Task):
         "smooth": lambda s: -0.01 * s["action.rate"],
         "grip": lambda s: -0.2 * ramp(s["grip.force.max"], 75.0, 100.0),
         "person": lambda s: (
-            -0.5 * ramp(0.03 - s["separation.margin"], 0.0, 0.05) * (s["separation.closing"] > 0.02)
+            -0.7 * ramp(0.06 - s["separation.margin"], 0.0, 0.06) * (s["separation.closing"] > 0.02)
         ),
     }
 
@@ -419,11 +420,11 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     approach = np.maximum(dot(o["hand_velocity"], -direction), 0.0)
     free = distance - 0.15 * approach
     towards = np.maximum(dot(velocity, direction), 0.0)
-    allowed = 1.2 * np.clip(free - 0.18, 0.0, 1.0)
+    allowed = 1.2 * np.clip(free - 0.21, 0.0, 1.0)
     slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
-    slowed = _capped(slowed, 0.12 + 0.48 * ramp(free, 0.09, 0.24))
+    slowed = _capped(slowed, 0.12 + 0.48 * ramp(free, 0.11, 0.27))
     # back off only above tote and tray: lower down, standing still is the safer way to wait
-    back = 0.5 * (1.0 - ramp(free, 0.13, 0.20)) * ramp(o["tcp"][:, 2], 0.12, 0.16)
+    back = 0.5 * (1.0 - ramp(free, 0.15, 0.23)) * ramp(o["tcp"][:, 2], 0.12, 0.16)
     away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
     slowed[:, :2] += back[:, None] * away
     inside = np.stack([ramp(o["tcp"][:, 0], 0.32, 0.38), ramp(0.75 - o["tcp"][:, 0], 0.0, 0.06)])
