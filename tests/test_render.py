@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from genba.envs import render
+from genba.envs.cell import dressed
 from genba.envs.errors import UnknownName
 from genba.envs.raycam import ray_picture
 from genba.envs.render import Film, film, frame, picture
@@ -21,7 +22,7 @@ from genba.envs.worlds import Worlds
 def started(task: Task, seed: int = 5) -> tuple[mujoco.MjModel, mujoco.MjData]:
     worlds = Worlds(task, 1, threads=1)
     worlds.reset(np.zeros(1, np.int64), np.array([seed], np.int64))
-    model, data = worlds.engine.snapshot(0)
+    model, data = dressed(task.scene, *worlds.engine.snapshot(0))
     mujoco.mj_forward(model, data)
     return model, data
 
