@@ -10,7 +10,6 @@ import copy
 import json
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "metrics.jsonl"
-        self.writer = SummaryWriter(str(folder / "tb"))
+        self.writer = SummaryWriter(str(folder / "tb"), flush_secs=5)
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -93,6 +92,7 @@ class Log:
             self.writer.add_scalar(f"{stage}/{name}", value, step)
 
     def close(self) -> None:
+        """At the end of a run that nothing interrupted: an interruption may leave the writer's queue locked for ever."""
         self.writer.close()
 
 
@@ -123,17 +123,15 @@ def train(
         folder = new_run(task)
         describe_run(folder, {"task": task, "seed": seed, "threads": threads, **_plain(recipe)})
     try:
-        with closing(Log(folder)) as log:
-            return _train(job, folder, recipe, seed, threads, say, log)
+        return _train(job, folder, recipe, seed, threads, say)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{folder} is kept; go on with: genba train {task} --resume") from None
 
 
-def _train(
-    task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, say: Say | None, log: Log
-) -> TrainResult:
+def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, say: Say | None) -> TrainResult:
     began = time.perf_counter()
     torch.set_num_threads(1)
+    log = Log(folder)
     student = _taught(task, folder, recipe, seed, say, log)
     taught = time.perf_counter()
     with Progress("improve", recipe.ppo.iterations, say=say) as bar:
@@ -161,6 +159,7 @@ def _train(
         parity,
     )
     atomic_write_text(folder / SUMMARY, plain_json(result.as_json()) + "\n")
+    log.close()
     return result
 
 

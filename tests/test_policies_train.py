@@ -56,7 +56,7 @@ student = teach(task, recipe.imitation, {SEED})
 print(weights_sha256(student.state_dict()))
 print(weights_sha256(improve(student, task, recipe.ppo, {SEED}, 1)[0].state_dict()))
 """
-GENBA = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from genba.cli import app; app()"
+GENBA = "import faulthandler; faulthandler.dump_traceback_later(50); import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from genba.cli import app; app()"
 
 
 @dataclass(frozen=True)
@@ -221,12 +221,13 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(here: Path, monkeypatch: 
     for setting in many:
         command += ["--set", setting]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    metrics = wait_for_metrics(here, process)
+    process.send_signal(signal.SIGINT)
     try:
-        metrics = wait_for_metrics(here, process)
-        process.send_signal(signal.SIGINT)
         said, complaint = process.communicate(timeout=60)
-    finally:
+    except subprocess.TimeoutExpired:
         process.kill()
+        raise AssertionError(process.communicate()) from None
     run = metrics.parent.relative_to(here)
     last = complaint.strip().splitlines()[-1]
     assert process.returncode == 130 and said == ""
@@ -260,7 +261,8 @@ def wait_for_metrics(home: Path, process: subprocess.Popen[str]) -> Path:
         if found:
             return found[0]
         time.sleep(0.01)
-    raise AssertionError("no round of teaching within a minute")
+    process.kill()
+    raise AssertionError(process.communicate())
 
 
 @pytest.mark.parametrize("call", [1, 27, 35])
