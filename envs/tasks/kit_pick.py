@@ -164,7 +164,9 @@ class KitPick(Task):
         return compose("kit-pick", "fr3_link0")
 
     def make_controller(self, engine: Engine) -> Controller:
-        return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", "grip", GRIP_FORCE)
+        return CartesianTwist(
+            engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", "grip", GRIP_FORCE
+        )
 
     def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
         robot = load_robot("fr3")
