@@ -26,10 +26,10 @@ go: $(STAMP)
 	@.venv/bin/genba go $(TASK)
 
 test: $(STAMP)
-	.venv/bin/python -m pytest -q -m "not long"
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not long"
 
 test-all: $(STAMP)
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

@@ -424,7 +424,9 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     towards = np.maximum(dot(velocity, direction), 0.0)
     allowed = 1.2 * np.clip(free - 0.21, 0.0, 1.0)
     slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
-    slowed = _capped(slowed, 0.60 * ramp(free, 0.10, 0.27))
+    room = ramp(free, 0.11, 0.27)
+    evade = 0.12 * ramp(o["tcp"][:, 2], 0.10, 0.14)
+    slowed = _capped(slowed, evade + (0.60 - evade) * room)
     # back off only above tote and tray: lower down, standing still is the safer way to wait
     back = 0.5 * (1.0 - ramp(free, 0.15, 0.23)) * ramp(o["tcp"][:, 2], 0.12, 0.16)
     away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
