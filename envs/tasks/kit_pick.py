@@ -424,11 +424,11 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     towards = np.maximum(dot(velocity, direction), 0.0)
     allowed = 1.2 * np.clip(free - 0.21, 0.0, 1.0)
     slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
-    room = ramp(free, 0.11, 0.27)
-    evade = 0.12 * ramp(o["tcp"][:, 2], 0.10, 0.14)
-    slowed = _capped(slowed, evade + (0.60 - evade) * room)
-    # back off only above tote and tray: lower down, standing still is the safer way to wait
-    back = 0.5 * (1.0 - ramp(free, 0.15, 0.23)) * ramp(o["tcp"][:, 2], 0.12, 0.16)
+    slowed = _capped(slowed, 0.12 + 0.48 * ramp(free, 0.11, 0.27))
+    # back off above tote and tray; lower down only a little, so that what lifts past a hand does not creep towards it
+    height = o["tcp"][:, 2]
+    back = 0.5 * (1.0 - ramp(free, 0.15, 0.23)) * ramp(height, 0.12, 0.16)
+    back = np.maximum(back, 0.06 * (1.0 - ramp(free, 0.15, 0.25)) * ramp(height, 0.04, 0.08))
     away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
     slowed[:, :2] += back[:, None] * away
     inside = np.stack([ramp(o["tcp"][:, 0], 0.32, 0.38), ramp(0.75 - o["tcp"][:, 0], 0.0, 0.06)])
