@@ -329,7 +329,7 @@ def test_the_browser_shows_the_robot_and_the_numbers_of_a_check(
     with sync_api.sync_playwright() as tool:
         browser = tool.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         tab = browser.new_page(viewport={"width": 640, "height": 400}, bypass_csp=True)
-        tab.set_default_timeout(90_000)
+        tab.set_default_timeout(240_000)
         tab.on("pageerror", lambda error: problems.append(str(error)))
         tab.on("request", lambda sent: None if is_local(sent.url, live.port) else problems.append(sent.url))
         tab.goto(live.url)
