@@ -56,7 +56,7 @@ student = teach(task, recipe.imitation, {SEED})
 print(weights_sha256(student.state_dict()))
 print(weights_sha256(improve(student, task, recipe.ppo, {SEED}, 1)[0].state_dict()))
 """
-GENBA = "import faulthandler; faulthandler.dump_traceback_later(50); import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from genba.cli import app; app()"
+GENBA = "import faulthandler; faulthandler.dump_traceback_later(240); import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from genba.cli import app; app()"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def test_the_same_recipe_and_seed_give_the_same_weights(trained: Trained, tasks:
     assert trained.result.weights in hashes
     assert weights_sha256(teach(task, imitation, SEED + 1).state_dict()) != hashes[0]
     assert weights_sha256(improve(student, task, ppo, SEED + 1, 1)[0].state_dict()) != hashes[1]
-    said, _ = trained.elsewhere.communicate(timeout=120)
+    said, _ = trained.elsewhere.communicate(timeout=300)
     assert trained.elsewhere.returncode == 0 and said.split() == hashes
 
 
@@ -224,7 +224,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(here: Path, monkeypatch: 
     metrics = wait_for_metrics(here, process)
     process.send_signal(signal.SIGINT)
     try:
-        said, complaint = process.communicate(timeout=60)
+        said, complaint = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.kill()
         raise AssertionError(process.communicate()) from None
@@ -255,7 +255,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(here: Path, monkeypatch: 
 
 def wait_for_metrics(home: Path, process: subprocess.Popen[str]) -> Path:
     """The metrics file of the run that began, as soon as the first round of teaching is in it."""
-    for _ in range(6000):
+    for _ in range(24000):
         assert process.poll() is None, process.communicate()
         found = [path for path in home.glob("runs/*/*/metrics.jsonl") if path.stat().st_size]
         if found:
