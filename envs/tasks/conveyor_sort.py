@@ -45,6 +45,7 @@ TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 2.0, 40.0
 CUP_FULL, SPRING_MOST = 4.0, 6.0  # lip points; N, more than plunger and bump press
 CARRY_Z = 0.152
 DOWN_GAIN, SET_GAIN = 7.0, 7.0
+SINK = 0.006  # m below its nest that a part is aimed at, so that it arrives with speed and never hovers at a threshold
 FIRST_Y = -0.185  # the arm waits here for what is still near the scanner
 
 
@@ -287,7 +288,7 @@ class ConveyorSort(Task):
         o = self.split(observation)
         goal, held = o["goal_from_part"], o["vacuum_held"] > 0.5
         gap, turn = norm_xy(goal), o["place_yaw"]
-        stands = (gap < 0.009) & (np.abs(goal[:, 2]) < 0.002) & (np.abs(turn) < 0.06)
+        stands = (gap < 0.010) & (np.abs(goal[:, 2]) < 0.004) & (np.abs(turn) < 0.08)
         pick, suck = _pick(o)
         velocity = np.where(held[:, None], _carry(o, gap, turn), pick)
         away = np.column_stack(
@@ -327,7 +328,7 @@ def _carry(o: dict[str, Array], gap: Array, turn: Array) -> Array:
     vx, vy = clear * vx, clear * vy + (1.0 - clear) * o["belt_speed"]
     above = 0.06 * ramp(gap + 0.05 * np.abs(turn), 0.006, 0.03)
     up = np.where(
-        gap > 0.05, 10.0 * (CARRY_Z - tcp[:, 2]), SET_GAIN * (goal[:, 2] + above) - 0.01 * (above <= 0.0)
+        gap > 0.05, 10.0 * (CARRY_Z - tcp[:, 2]), SET_GAIN * (goal[:, 2] + above - SINK)
     )
     return _capped(vx, vy, up, 1.0, 0.8)
 
