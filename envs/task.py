@@ -122,6 +122,10 @@ class Task(ABC):
     def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
         """The task's derived, held and constant signals."""
 
+    def commanded(self, commands: Array) -> Array:
+        """Commands `(n, A)` in the units of `commands` as actions in [-1, 1]."""
+        return np.asarray((commands / np.array([scale for _, scale in self.commands])).clip(-1.0, 1.0))
+
     def drive(self, times: Array, memory: Mapping[str, Array]) -> Mapping[int, Array]:
         """Targets of the actuators that are not the robot's (people, belts): actuator id -> `(N, K)`."""
         return {}

@@ -26,6 +26,11 @@ def dot(a: Array, b: Array) -> Array:
     return np.asarray(product[..., 0] + product[..., 1] + product[..., 2])
 
 
+def capped(velocity: Array, speed: float | Array) -> Array:
+    """Velocities `(n, 3)` shortened to at most `speed` m/s, direction kept."""
+    return np.asarray(velocity * np.minimum(1.0, speed / np.maximum(norm(velocity), 1e-9))[:, None])
+
+
 def near(distance: Array, within: float) -> Array:
     """1 at distance 0, falling smoothly, 0.1 at `within` (same unit as the distance)."""
     return np.asarray(1.0 - np.tanh(ARCTANH_09 * distance / within))

@@ -11,7 +11,7 @@ from genba.envs.robots import load_robot
 from genba.envs.scara import ELBOW
 from genba.envs.streams import Streams
 from genba.envs.task import get_task
-from genba.envs.tasks.conveyor_sort import BELT_TOP, BIN_ANGLE, BIN_FLOOR, BINS, CLASSES, HALF, ConveyorSort
+from genba.envs.tasks.conveyor_sort import BELT_TOP, BIN_ANGLE, BIN_FLOOR, BINS, GOODS, ConveyorSort
 from genba.envs.worlds import Worlds
 
 SEEDS = 2_000_000_000 + np.arange(1000)
@@ -52,7 +52,7 @@ def stands_in_its_nest(task: ConveyorSort, worlds: Worlds, world: int) -> bool:
     axis = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z)])  # the part's x axis in the plane
     nest = np.array([np.cos(BIN_ANGLE[kind]), np.sin(BIN_ANGLE[kind])])
     misturned = abs(nest[0] * axis[1] - nest[1] * axis[0])
-    flat = abs(centre[2] - BIN_FLOOR - HALF[kind, 2]) < 0.003
+    flat = abs(centre[2] - BIN_FLOOR - GOODS.half[kind, 2]) < 0.003
     lips = {model.geom(f"lip_{i}").id for i in range(1, 5)}
     touched = any(
         geom in pair and lips & set(pair) for pair in data.contact.geom[data.contact.dist < 0.0].tolist()
@@ -104,7 +104,7 @@ def test_where_a_part_ends_up_decides(task: ConveyorSort, where: str, reason: st
     adr = part_address(task)
     spot = np.array([0.12, -0.25]) if where == "bench" else BINS[target]
     worlds.engine.qpos[:, adr : adr + 2] = spot
-    worlds.engine.qpos[:, adr + 2] = (0.0 if where == "bench" else BIN_FLOOR) + HALF[kind, 2]
+    worlds.engine.qpos[:, adr + 2] = (0.0 if where == "bench" else BIN_FLOOR) + GOODS.half[kind, 2]
     angle = BIN_ANGLE[target] / 2 + (0.3 if where == "own bin, turned" else 0.0)
     worlds.engine.qpos[:, adr + 3 : adr + 7] = np.column_stack(
         [np.cos(angle), 0 * angle, 0 * angle, np.sin(angle)]
@@ -227,5 +227,5 @@ def test_the_tool_follows_the_commanded_velocity(task: ConveyorSort) -> None:
 def test_observation_names_its_columns(task: ConveyorSort) -> None:
     names = [name for name, _ in task.observation_names]
     assert 35 <= len(names) <= 45 and len(set(names)) == len(names)
-    assert [f"part_class.{name}" for name in CLASSES] == names[-3:]
+    assert [f"part_class.{name}" for name in GOODS.names] == names[-3:]
     assert 10 <= len([s for s in task.table.values() if s.kind != "constant"]) <= 40

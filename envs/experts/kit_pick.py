@@ -1,0 +1,90 @@
+"""The expert of kit-pick: over the part, down, close; up, across, down, let go. It slows, waits and backs off before a hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..signals import Array
+from ..terms import capped, dot, norm, norm_xy, ramp
+
+CARRY_Z = 0.19  # m above the bench
+SPEED, FASTEST = 0.60, 0.62  # m/s: of its own work, and with backing off
+SINK = 0.006  # m below its slot that a part is aimed at, so that it arrives with speed and never hovers at a threshold
+
+
+def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Array:
+    """`(n, 5)`: tool velocity in m/s, yaw rate in rad/s and grip force in N (negative closes) from the observation by term."""
+    goal, turn, gripped = o["goal_from_part"], o["place_yaw"], ramp(o["grip_force"], 1.0, 4.0) > 0.5
+    stands = (norm_xy(goal) < 0.008) & (np.abs(goal[:, 2]) < 0.005) & (np.abs(turn) < 0.10)
+    holding = gripped & ~stands
+    there = _between_fingers(o) & ~stands
+    velocity = np.where(holding[:, None], _to_the_slot(o), _to_the_part(o))
+    velocity = np.where((there & ~holding)[:, None], 0.5 * velocity, velocity)
+    velocity = np.where(stands[:, None], _away(o, gripped), velocity)
+    velocity = capped(velocity, SPEED)
+    if cautious:
+        velocity = _give_way(velocity, o)
+    rate = np.where(stands, 0.0, np.where(holding, 3.0 * turn, 4.0 * o["grip_yaw"]))
+    force = np.where((holding | there) & ~stands, -grip_force, grip_force)
+    return np.column_stack([velocity, rate, force])
+
+
+def _to_the_part(o: Mapping[str, Array]) -> Array:
+    """Over it first, down as the fingers line up."""
+    tcp, part, yaw = o["tcp"], o["part_from_tcp"], o["grip_yaw"]
+    off = norm_xy(part)
+    above = 0.10 * ramp(off + 0.04 * np.abs(yaw), 0.010, 0.06)
+    clear = np.where(off > 0.08, np.maximum(CARRY_Z - (tcp[:, 2] + part[:, 2]), 0.0), 0.0)
+    return np.column_stack(
+        [6.0 * part[:, 0], 6.0 * part[:, 1], 5.0 * (part[:, 2] + np.maximum(above, clear))]
+    )
+
+
+def _between_fingers(o: Mapping[str, Array]) -> NDArray[np.bool_]:
+    part = o["part_from_tcp"]
+    near = 1.0 - ramp(norm_xy(part), 0.004, 0.008)
+    low = 1.0 - ramp(np.abs(part[:, 2]), 0.005, 0.010)
+    turned = 1.0 - ramp(np.abs(o["grip_yaw"]), 0.04, 0.1)
+    return np.asarray(near * low * turned > 0.5)
+
+
+def _to_the_slot(o: Mapping[str, Array]) -> Array:
+    """Up, across at carrying height, down as the part lines up."""
+    height, goal, turn = o["tcp"][:, 2], o["goal_from_part"], o["place_yaw"]
+    gap = norm_xy(goal)
+    across = np.where(gap < 0.05, 1.0, ramp(height, CARRY_Z - 0.07, CARRY_Z - 0.03))
+    down = goal[:, 2] - SINK + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.006, 0.04)
+    landing = 0.05 + 6.0 * np.maximum(-goal[:, 2] - 0.012, 0.0)
+    rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(4.0 * down, -landing))
+    return np.column_stack([5.0 * goal[:, 0] * across, 5.0 * goal[:, 1] * across, rise])
+
+
+def _away(o: Mapping[str, Array], gripped: NDArray[np.bool_]) -> Array:
+    """Straight up from a part that stands, once the fingers are wide open."""
+    opened = ~gripped & (o["gripper_width"] >= 0.06)
+    rise = np.where(opened, 3.0 * (0.22 - o["tcp"][:, 2]), 0.0)
+    return np.column_stack([np.zeros_like(rise), np.zeros_like(rise), rise])
+
+
+def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
+    """Slow down towards a near hand, stop before it, and back off when it comes closer still."""
+    hand, distance = o["hand_from_tcp"], o["worker_distance"]
+    direction = hand / np.maximum(norm(hand), 1e-6)[:, None]
+    approach = np.maximum(dot(o["hand_velocity"], -direction), 0.0)
+    free = distance - 0.15 * approach
+    towards = np.maximum(dot(velocity, direction), 0.0)
+    allowed = 1.2 * np.clip(free - 0.21, 0.0, 1.0)
+    slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
+    slowed = capped(slowed, 0.12 + 0.48 * ramp(free, 0.11, 0.27))
+    # back off above tote and tray; lower down only a little, so that what lifts past a hand does not creep towards it
+    height = o["tcp"][:, 2]
+    back = 0.5 * (1.0 - ramp(free, 0.15, 0.23)) * ramp(height, 0.12, 0.16)
+    back = np.maximum(back, 0.06 * (1.0 - ramp(free, 0.15, 0.25)) * ramp(height, 0.04, 0.08))
+    away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
+    slowed[:, :2] += back[:, None] * away
+    inside = np.stack([ramp(o["tcp"][:, 0], 0.32, 0.38), ramp(0.75 - o["tcp"][:, 0], 0.0, 0.06)])
+    slowed[:, 0] = np.where(slowed[:, 0] < 0, slowed[:, 0] * inside[0], slowed[:, 0] * inside[1])
+    return capped(slowed, FASTEST)
