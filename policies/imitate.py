@@ -36,13 +36,16 @@ class ImitationRecipe:
 
     worlds: int = 128
     expert_ticks: int = 260
-    rounds: int = 20
+    rounds: int = 11
     round_ticks: int = 100
-    round_fits: int = 400
+    round_fits: int = 800
     batch: int = 512
     learning_rate: float = 1e-3
-    mixing: tuple[float, ...] = (0.5, 0.25)
-    average: float = 0.998
+    mixing: tuple[float, ...] = (0.5, 0.5, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.2, 0.1)
+    stretch: int = 15
+    loss_knee: float = 0.04
+    reach: float = 0.6
+    average: float = 0.999
     disturbed: float = 0.25
     severity: int = 3
 
@@ -53,7 +56,7 @@ class ImitationRecipe:
 
     def share_of_expert(self, index: int) -> float:
         """The share of episodes that begin in round `index` and that the expert drives."""
-        return self.mixing[index] if index < len(self.mixing) else 0.0
+        return self.mixing[min(index, len(self.mixing) - 1)]
 
     def rates(self) -> list[list[float]]:
         """Learning rates by round: constant, then falling over the last 60 % to a hundredth."""
@@ -68,7 +71,10 @@ class Classroom:
     def __init__(self, task: Task, recipe: ImitationRecipe, seed: int) -> None:
         self.task, self.recipe = task, recipe
         self.kinds = list(disturbance_classes())
-        self.worlds = Worlds(task, recipe.worlds, 1, disturbances=self.kinds)
+        self.worlds = Worlds(task, recipe.worlds, 2, disturbances=self.kinds)
+        self.drivers = np.random.default_rng(seed)
+        self.pace = np.ones(recipe.worlds)
+        self.motion = np.array([unit.endswith("/s") for unit, _ in task.commands])
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
         self.observations = torch.empty(recipe.rows, len(task.observation_names))
         self.answers = torch.empty(recipe.rows, len(task.action_names))
@@ -76,15 +82,14 @@ class Classroom:
         self.expert_drives = np.ones(recipe.worlds, bool)
         self.successes: list[bool] = []
 
-    def start(self, ids: NDArray[np.int64], mixing: float) -> None:
-        """New episodes in worlds `ids`; the expert drives a share `mixing` of them."""
+    def start(self, ids: NDArray[np.int64]) -> None:
+        """New episodes in worlds `ids`."""
         seeds = self.next_seed + np.arange(len(ids))
         self.next_seed += len(ids)
         draws = Streams(f"{self.task.key}/classroom", seeds)
         kind = draws.choice("kind", len(self.kinds))
         severity = 1 + draws.choice("severity", self.recipe.severity)
         severity[draws.uniform("disturbed") >= self.recipe.disturbed] = 0
-        self.expert_drives[ids] = draws.uniform("mixing") < mixing
         levels = {name: np.where(kind == i, severity, 0) for i, name in enumerate(self.kinds)}
         self.worlds.reset(ids, seeds, levels)
 
@@ -92,10 +97,11 @@ class Classroom:
         """Run all worlds for `ticks`; the student drives but for the episodes (all, if None) that the expert drives."""
         worlds, n = self.worlds, self.recipe.worlds
         for _ in range(ticks):
+            self._change_drivers(mixing)
             ended = np.flatnonzero(worlds.done[:n])
             if len(ended):
                 self.successes += worlds.success[ended].tolist()
-                self.start(ended, mixing)
+                self.start(ended)
             seen = worlds.observation()
             answer = self.task.expert(observation(self.task, worlds.signals.now)).astype(np.float32)
             rows = slice(self.count, self.count + n)
@@ -109,7 +115,15 @@ class Classroom:
                 if student is None
                 else np.where(self.expert_drives[:, None], answer, student.act(seen))
             )
-            worlds.step(action)
+            worlds.step(np.where(self.motion, self.pace[:, None] * action, action))
+
+    def _change_drivers(self, mixing: float) -> None:
+        """Every `stretch` ticks or so a world gets another driver and another pace."""
+        turn = self.drivers.random((4, self.recipe.worlds))
+        changes = turn[0] * self.recipe.stretch < 1.0
+        self.expert_drives = np.where(changes, turn[1] < mixing, self.expert_drives)
+        pace = 1.0 + np.where(turn[2] < 0.5, self.recipe.reach * (2.0 * turn[3] - 1.0), 0.0)
+        self.pace = np.where(changes, pace, self.pace)
 
 
 class Lesson:
@@ -129,7 +143,7 @@ class Lesson:
 
     def begin(self) -> None:
         """The first data, all driven by the expert; the input normalisation comes from it."""
-        self.room.start(np.arange(self.recipe.worlds), 1.0)
+        self.room.start(np.arange(self.recipe.worlds))
         self.room.gather(self.recipe.expert_ticks, None, 1.0)
         for network in (self.student, self.average):
             network.normalise_by(self.room.observations[: self.room.count])
@@ -163,7 +177,7 @@ class Lesson:
                 group["lr"] = rate
             rows = torch.randint(known, (self.recipe.batch,), generator=generator)
             loss = torch.nn.functional.smooth_l1_loss(
-                self.student(observations[rows]), answers[rows], beta=0.1
+                self.student(observations[rows]), answers[rows], beta=self.recipe.loss_knee
             )
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -205,7 +219,7 @@ class Lesson:
                 _, number, part = key.split("/")
                 steps.setdefault(int(number), {})[part] = value
         self.optimiser.load_state_dict({**whole, "state": steps})
-        room.start(np.arange(self.recipe.worlds), self.recipe.share_of_expert(self.round))
+        room.start(np.arange(self.recipe.worlds))
 
 
 def teach(

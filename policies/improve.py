@@ -2,8 +2,8 @@
 
 The expert teaches how to do the work; PPO is given what imitation cannot learn: time, distance to the person, bad days. It drives
 one number, a speed override as on any industrial robot: the student's motion is multiplied by 1 + reach * override, its tool
-command is left alone. An override of zero is the student itself, and where the student stands still, no override moves it, so that
-the skill cannot be unlearned on the way.
+command is left alone. An override of zero is the student itself, and the finer the student moves, the less an override changes, so
+that the skill cannot be unlearned on the way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
 from ..envs.vec import WorldsVecEnv
-from .network import Override, Student
+from .network import Override, Student, overridden
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Normalised(BaseFeaturesExtractor):
 class OverrideEnv(VecEnvWrapper):
     """The worlds with the student at the wheel: the action left to learn is the override `(n, 1)` in [-1, 1]."""
 
-    def __init__(self, env: WorldsVecEnv, student: Student, motion: NDArray[np.bool_], reach: float) -> None:
+    def __init__(self, env: WorldsVecEnv, student: Student, motion: Tensor, reach: float) -> None:
         super().__init__(env, action_space=spaces.Box(-1.0, 1.0, (1,), np.float32))
         self.student, self.motion, self.reach = student, motion, reach
         self.seen: NDArray[np.float32] = np.zeros((0, 0), np.float32)
@@ -74,8 +74,9 @@ class OverrideEnv(VecEnvWrapper):
         return self.seen
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
-        factor = np.where(self.motion, 1.0 + self.reach * np.clip(actions, -1.0, 1.0), 1.0)
-        self.venv.step_async(np.clip(self.student.act(self.seen) * factor, -1.0, 1.0).astype(np.float32))
+        student, override = torch.from_numpy(self.student.act(self.seen)), torch.from_numpy(actions)
+        driven = overridden(student, override.clamp(-1.0, 1.0), self.motion, self.reach)
+        self.venv.step_async(driven.clamp(-1.0, 1.0).numpy())
 
     def step_wait(self) -> Any:
         self.seen, rewards, dones, infos = self.venv.step_wait()  # type: ignore[assignment]
@@ -108,7 +109,7 @@ def improve(
     kinds = disturbance_classes()
     rare = max(1, round(2 * len(kinds) / max(recipe.disturbed, 1e-6))) if recipe.disturbed else 0
     levels = {name: (*[0] * (rare - 2), 2, 3) for name in kinds} if rare > 2 else None
-    motion = np.array([unit.endswith("/s") for unit, _ in task.commands])
+    motion = torch.tensor([float(unit.endswith("/s")) for unit, _ in task.commands])
     worlds = WorldsVecEnv(task, recipe.worlds, threads, seed=seed, disturbances=levels)
     model = _model(student, OverrideEnv(worlds, student, motion, recipe.reach), recipe, seed)
     total = recipe.iterations * recipe.ticks * recipe.worlds
@@ -151,9 +152,9 @@ def _model(student: Student, env: OverrideEnv, recipe: PpoRecipe, seed: int) -> 
     return model
 
 
-def _override(model: PPO, motion: NDArray[np.bool_], recipe: PpoRecipe) -> Override:
+def _override(model: PPO, motion: Tensor, recipe: PpoRecipe) -> Override:
     layers = [layer for layer in model.policy.mlp_extractor.policy_net if isinstance(layer, nn.Linear)]
-    override = Override(layers[0].in_features, recipe.hidden, torch.from_numpy(motion), recipe.reach)
+    override = Override(layers[0].in_features, recipe.hidden, motion, recipe.reach)
     for mine, theirs in zip([*override.layers], [*layers, model.policy.action_net], strict=True):
         mine.load_state_dict(theirs.state_dict())
     return override

@@ -13,8 +13,20 @@ from torch import Tensor, nn
 HIDDEN = (256, 256)
 
 
+FINE = 0.3  # motion commands below this share of full speed are fine work, which an override touches less and less
+
+
+def overridden(action: Tensor, override: Tensor, motion: Tensor, reach: Tensor | float) -> Tensor:
+    """Actions `(n, A)` in [-1, 1] with their motion components times 1 + reach * override, override `(n, 1)` in [-1, 1].
+
+    The factor fades to 1 as the motion gets fine, so that what the student does carefully stays as it learned it.
+    """
+    pace = (action.abs() * motion).amax(1, keepdim=True).clamp_max(FINE) / FINE
+    return action * (1.0 + motion * (reach * pace * override))
+
+
 class Override(nn.Module):
-    """A speed override in [1 - reach, 1 + reach] for the motion components of an action, from normalised observations."""
+    """A speed override in [-1, 1] for the motion components of an action, from normalised observations."""
 
     def __init__(self, observations: int, hidden: int, motion: Tensor, reach: float) -> None:
         super().__init__()
@@ -25,13 +37,12 @@ class Override(nn.Module):
         self.register_buffer("reach", torch.tensor(reach))
 
     def forward(self, normalised: Tensor) -> Tensor:
-        """`(n, d)` -> factors `(n, A)`; 1 for components that do not move the robot."""
+        """Normalised observations `(n, d)` -> overrides `(n, 1)`."""
         x = normalised.clamp(-5.0, 5.0)
         for layer in self.layers[:-1]:
             x = nn.functional.elu(layer(x))
-        override = self.layers[-1](x).clamp(-1.0, 1.0)
-        factor: Tensor = 1.0 + self.get_buffer("motion") * self.get_buffer("reach") * override
-        return factor
+        override: Tensor = self.layers[-1](x).clamp(-1.0, 1.0)
+        return override
 
 
 class Student(nn.Module):
@@ -61,8 +72,8 @@ class Student(nn.Module):
         action: Tensor = self.head(self.body(normalised))
         if self.override is None:
             return action
-        driven: Tensor = action.clamp(-1.0, 1.0) * self.override(normalised)
-        return driven
+        motion, reach = self.override.get_buffer("motion"), self.override.get_buffer("reach")
+        return overridden(action.clamp(-1.0, 1.0), self.override(normalised), motion, reach)
 
     def normalise_by(self, observation: Tensor) -> None:
         """Fix the input normalisation from data `(n, d)`; columns that hardly vary keep a scale of at most 1e3."""

@@ -34,12 +34,12 @@ def act(o: Mapping[str, Array]) -> Array:
 
 def _pick(o: Mapping[str, Array]) -> tuple[Array, NDArray[np.bool_]]:
     """Run with the belt over the part, come down as the cup lines up, suck just before it touches."""
-    tcp, part, moving = o["tcp"], o["part_from_cup"], o["part_velocity"]
+    tcp, part = o["tcp"], o["part_from_cup"]
     early = ramp(FIRST_Y - (tcp[:, 1] + part[:, 1]), 0.0, 0.02)
     ahead = np.maximum(part[:, 1], FIRST_Y - tcp[:, 1])
     off = np.sqrt(part[:, 0] * part[:, 0] + ahead * ahead) + 0.03 * early
-    vx = moving[:, 0] + 9.0 * part[:, 0]
-    vy = moving[:, 1] * (1.0 - early) + 9.0 * ahead
+    vx = 9.0 * part[:, 0]
+    vy = o["belt_speed"] * (1.0 - early) + 9.0 * ahead
     above = 0.03 * ramp(off, 0.004, 0.03)
     down = DOWN_GAIN * (part[:, 2] + above) - 0.03 * (off < 0.005)
     suck = (off < 0.008) & (part[:, 2] > -0.015)

@@ -12,13 +12,13 @@ from ..terms import capped, dot, norm, norm_xy, ramp
 
 CARRY_Z = 0.19  # m above the bench
 SPEED, FASTEST = 0.60, 0.62  # m/s: of its own work, and with backing off
-SINK = 0.006  # m below its slot that a part is aimed at, so that it arrives with speed and never hovers at a threshold
+SINK = 0.012  # m below its slot that a part is aimed at, so that it arrives with speed and never hovers at a threshold
 
 
 def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Array:
     """`(n, 5)`: tool velocity in m/s, yaw rate in rad/s and grip force in N (negative closes) from the observation by term."""
     goal, turn, gripped = o["goal_from_part"], o["place_yaw"], ramp(o["grip_force"], 1.0, 4.0) > 0.5
-    stands = (norm_xy(goal) < 0.008) & (np.abs(goal[:, 2]) < 0.005) & (np.abs(turn) < 0.10)
+    stands = (norm_xy(goal) < 0.0075) & (np.abs(goal[:, 2]) < 0.007) & (np.abs(turn) < 0.10)
     holding = gripped & ~stands
     there = _between_fingers(o) & ~stands
     velocity = np.where(holding[:, None], _to_the_slot(o), _to_the_part(o))
@@ -27,7 +27,8 @@ def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Arr
     velocity = capped(velocity, SPEED)
     if cautious:
         velocity = _give_way(velocity, o)
-    rate = np.where(stands, 0.0, np.where(holding, 3.0 * turn, 4.0 * o["grip_yaw"]))
+    lifted = np.where(norm_xy(goal) < 0.05, 1.0, ramp(o["tcp"][:, 2], 0.06, 0.11))  # no turning on the floor
+    rate = np.where(stands, 0.0, np.where(holding, 3.0 * lifted * turn, 4.0 * o["grip_yaw"]))
     force = np.where((holding | there) & ~stands, -grip_force, grip_force)
     return np.column_stack([velocity, rate, force])
 
@@ -39,14 +40,14 @@ def _to_the_part(o: Mapping[str, Array]) -> Array:
     above = 0.10 * ramp(off + 0.04 * np.abs(yaw), 0.010, 0.06)
     clear = np.where(off > 0.08, np.maximum(CARRY_Z - (tcp[:, 2] + part[:, 2]), 0.0), 0.0)
     return np.column_stack(
-        [6.0 * part[:, 0], 6.0 * part[:, 1], 5.0 * (part[:, 2] + np.maximum(above, clear))]
+        [8.0 * part[:, 0], 8.0 * part[:, 1], 6.0 * (part[:, 2] - 0.002 + np.maximum(above, clear))]
     )
 
 
 def _between_fingers(o: Mapping[str, Array]) -> NDArray[np.bool_]:
     part = o["part_from_tcp"]
     near = 1.0 - ramp(norm_xy(part), 0.004, 0.008)
-    low = 1.0 - ramp(np.abs(part[:, 2]), 0.005, 0.010)
+    low = 1.0 - ramp(np.abs(part[:, 2]), 0.007, 0.012)
     turned = 1.0 - ramp(np.abs(o["grip_yaw"]), 0.04, 0.1)
     return np.asarray(near * low * turned > 0.5)
 
@@ -56,17 +57,19 @@ def _to_the_slot(o: Mapping[str, Array]) -> Array:
     height, goal, turn = o["tcp"][:, 2], o["goal_from_part"], o["place_yaw"]
     gap = norm_xy(goal)
     across = np.where(gap < 0.05, 1.0, ramp(height, CARRY_Z - 0.07, CARRY_Z - 0.03))
-    down = goal[:, 2] - SINK + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.006, 0.04)
-    landing = 0.05 + 6.0 * np.maximum(-goal[:, 2] - 0.012, 0.0)
-    rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(4.0 * down, -landing))
-    return np.column_stack([5.0 * goal[:, 0] * across, 5.0 * goal[:, 1] * across, rise])
+    height_left = np.maximum(-goal[:, 2], 0.0)
+    down = goal[:, 2] - SINK + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.004, 0.03)
+    landing = 0.015 + 0.05 * ramp(height_left, 0.0, 0.004) + 4.0 * np.maximum(height_left - 0.014, 0.0)
+    rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(6.0 * down, -landing))
+    return np.column_stack([7.0 * goal[:, 0] * across, 7.0 * goal[:, 1] * across, rise])
 
 
 def _away(o: Mapping[str, Array], gripped: NDArray[np.bool_]) -> Array:
-    """Straight up from a part that stands, once the fingers are wide open."""
-    opened = ~gripped & (o["gripper_width"] >= 0.06)
-    rise = np.where(opened, 3.0 * (0.22 - o["tcp"][:, 2]), 0.0)
-    return np.column_stack([np.zeros_like(rise), np.zeros_like(rise), rise])
+    """On into the slot until the fingers let go, straight up once they are wide open."""
+    goal, opened = o["goal_from_part"], o["gripper_width"] >= 0.06
+    rise = np.where(gripped, -0.02, np.where(opened, 3.0 * (0.22 - o["tcp"][:, 2]), 0.0))
+    follow = 5.0 * gripped
+    return np.column_stack([follow * goal[:, 0], follow * goal[:, 1], rise])
 
 
 def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:

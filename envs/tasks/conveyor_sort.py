@@ -180,7 +180,6 @@ class ConveyorSort(Task):
 
     observe = {
         "tcp": Term(lambda s: s["tcp.pos"], "m", ("x", "y", "z")),
-        "tcp_velocity": Term(lambda s: s["tcp.vel"], "m/s", ("x", "y", "z")),
         "part_from_cup": Term(_part_from_cup, "m", ("x", "y", "z")),
         "part_from_cup_30mm": Term(_part_from_cup, "m", ("x", "y", "z"), 0.03),
         "part_from_cup_8mm": Term(_part_from_cup, "m", ("x", "y", "z"), 0.008),
@@ -191,7 +190,6 @@ class ConveyorSort(Task):
         "goal_radius": Term(lambda s: _polar(s)[..., 1], "m"),
         "place_yaw": Term(_place_yaw, "rad"),
         "place_yaw_fine": Term(_place_yaw, "rad", limit=0.1),
-        "part_velocity": Term(lambda s: s["part.vel"], "m/s", ("x", "y", "z"), 1.0),
         "belt_speed": Term(lambda s: s["belt.speed"], "m/s"),
         "vacuum_held": Term(lambda s: s["vacuum.held"], "1"),
         "vacuum_force": Term(lambda s: s["grip.force.max"], "N", limit=20.0),

@@ -201,7 +201,6 @@ class KitPick(Task):
 
     observe = {
         "tcp": Term(lambda s: s["tcp.pos"], "m", ("x", "y", "z")),
-        "tcp_velocity": Term(lambda s: s["tcp.vel"], "m/s", ("x", "y", "z")),
         "part_from_tcp": Term(_part_from_tcp, "m", ("x", "y", "z")),
         "part_from_tcp_30mm": Term(_part_from_tcp, "m", ("x", "y", "z"), 0.03),
         "part_from_tcp_8mm": Term(_part_from_tcp, "m", ("x", "y", "z"), 0.008),
@@ -216,7 +215,6 @@ class KitPick(Task):
         "grip_force": Term(lambda s: s["grip.force"], "N", limit=20.0),
         "part_shape": Term(lambda s: s["part.shape"], "1", GOODS.names),
         "part_up": Term(lambda s: up_of(s["part.quat"]), "1"),
-        "part_velocity": Term(lambda s: s["part.vel"], "m/s", ("x", "y", "z"), 1.0),
         "hand_from_tcp": Term(_hand_from_tcp, "m", ("x", "y", "z"), 0.6),
         "hand_velocity": Term(lambda s: s["worker.hand.vel"], "m/s", ("x", "y", "z")),
         "worker_distance": Term(lambda s: np.maximum(s["worker.distance"], 0.0), "m", limit=0.6),
