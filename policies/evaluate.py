@@ -17,10 +17,12 @@ Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Held:
-    """Outcomes of one policy on held-out seeds: success `(n,)`, cycle time in s `(n,)` (NaN without success), ticks spent."""
+    """Outcomes of one policy on held-out seeds: success `(n,)`, cycle time in s `(n,)` (NaN without success), whether a person or
+    a limit was put at risk `(n,)` (the task's `cost`), ticks spent."""
 
     success: NDArray[np.bool_]
     cycle_s: NDArray[np.float64]
+    risky: NDArray[np.bool_]
     ticks: int
 
     @property
@@ -47,13 +49,15 @@ class Held:
 def evaluate(act: Act, task: Task, seeds: NDArray[np.int64], threads: int = 0) -> Held:
     """Play one judged episode per seed, undisturbed, all at once."""
     n = len(seeds)
-    worlds = Worlds(task, n, threads, tail_s=1.0)
+    worlds = Worlds(task, n, threads, tail_s=1.0, costs=True)
     worlds.reset(np.arange(n), seeds)
+    risky = np.zeros(n, bool)
     while not worlds.done[:n].all():
         worlds.step(act(worlds.observation()))
+        risky |= worlds.cost[:n] > 0.0
     success = worlds.success[:n].copy()
     cycle = np.where(success, worlds.cycle_s[:n], np.nan)
-    return Held(success, cycle, int(worlds.steps[:n].sum()))
+    return Held(success, cycle, risky, int(worlds.steps[:n].sum()))
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ class Comparison:
 
     @property
     def accepted(self) -> bool:
-        """No loss of success, and a shorter cycle whose 95 % interval excludes zero."""
-        return self.after.count >= self.before.count and self.cycle_change()[2] < 0.0
+        """No loss of success, no more episodes at risk, and a shorter cycle whose 95 % interval excludes zero."""
+        kept = self.after.count >= self.before.count and self.after.risky.sum() <= self.before.risky.sum()
+        return bool(kept and self.cycle_change()[2] < 0.0)
 
     def cycle_change(self) -> tuple[float, float, float]:
         """Relative change of the mean cycle time over episodes that both finished, and its 95 % interval."""
@@ -82,6 +87,7 @@ class Comparison:
         change, low, high = self.cycle_change()
         return (
             f"success {self.before.count}/{self.before.n} → {self.after.count}/{self.after.n}, "
+            f"at risk {self.before.risky.sum()} → {self.after.risky.sum()}, "
             f"cycle {self.before.mean_cycle()} → {self.after.mean_cycle()} "
             f"({100 * change:+.1f} %, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}, paired)"
         )

@@ -1,6 +1,6 @@
 """The expert teaches (DAgger, Ross et al. 2011): the student acts, the expert says what it would have done, the student learns it.
 
-Collecting and fitting run side by side, one core each: round r gathers with the student of round r-1 while the next student is
+Collecting and fitting run side by side: round r gathers with the student of round r-1 while the next student is
 fitted to everything gathered before. The order of all arithmetic is fixed, so the same recipe and seed give the same weights.
 """
 
@@ -22,21 +22,25 @@ from ..envs.streams import Streams
 from ..envs.task import SEED_RANGES, Task, observation
 from ..envs.worlds import Worlds
 from .checkpoints import load_tensors, save_tensors
-from .network import Student
+from .network import Student, motion_of, overridden
 
 
 @dataclass(frozen=True)
 class ImitationRecipe:
     """How the student is taught.
 
-    Each round gathers `round_ticks` ticks in all worlds and makes `round_fits` gradient steps; `mixing` is the share of
-    episodes that the expert itself drives in the first rounds; `disturbed` the share of episodes with one disturbance of severity
-    1 to `severity`; `average` the decay of the running average of the weights, which is the student that acts.
+    Each round gathers `round_ticks` ticks in all worlds and makes `round_fits` gradient steps. Within an episode the driver changes
+    every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
+    that follow), so that a student that is stuck is helped on. Half of the episodes are driven under a constant speed override of up
+    to `reach`, so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the student misses
+    most. `disturbed` is the share of episodes with one disturbance
+    of severity 1 to `severity`; `loss_knee` is where the loss turns from square to linear; `average` is the decay of the running
+    average of the weights, which is the student that acts.
     """
 
     worlds: int = 128
     expert_ticks: int = 260
-    rounds: int = 11
+    rounds: int = 10
     round_ticks: int = 100
     round_fits: int = 800
     batch: int = 512
@@ -45,6 +49,7 @@ class ImitationRecipe:
     stretch: int = 15
     loss_knee: float = 0.04
     reach: float = 0.6
+    hard: float = 0.5
     average: float = 0.999
     disturbed: float = 0.25
     severity: int = 3
@@ -68,13 +73,13 @@ class ImitationRecipe:
 class Classroom:
     """The worlds in which the student is taught, and everything seen there: observations and the expert's answers."""
 
-    def __init__(self, task: Task, recipe: ImitationRecipe, seed: int) -> None:
+    def __init__(self, task: Task, recipe: ImitationRecipe, seed: int, threads: int = 0) -> None:
         self.task, self.recipe = task, recipe
         self.kinds = list(disturbance_classes())
-        self.worlds = Worlds(task, recipe.worlds, 2, disturbances=self.kinds)
+        self.worlds = Worlds(task, recipe.worlds, threads, disturbances=self.kinds)
         self.drivers = np.random.default_rng(seed)
-        self.pace = np.ones(recipe.worlds)
-        self.motion = np.array([unit.endswith("/s") for unit, _ in task.commands])
+        self.override = torch.zeros(recipe.worlds, 1)
+        self.motion = motion_of(task)
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
         self.observations = torch.empty(recipe.rows, len(task.observation_names))
         self.answers = torch.empty(recipe.rows, len(task.action_names))
@@ -90,6 +95,8 @@ class Classroom:
         kind = draws.choice("kind", len(self.kinds))
         severity = 1 + draws.choice("severity", self.recipe.severity)
         severity[draws.uniform("disturbed") >= self.recipe.disturbed] = 0
+        pace = np.where(draws.uniform("paced") < 0.5, draws.between("pace", -1.0, 1.0), 0.0)
+        self.override[torch.from_numpy(ids)] = torch.from_numpy(pace.astype(np.float32))[:, None]
         levels = {name: np.where(kind == i, severity, 0) for i, name in enumerate(self.kinds)}
         self.worlds.reset(ids, seeds, levels)
 
@@ -115,15 +122,14 @@ class Classroom:
                 if student is None
                 else np.where(self.expert_drives[:, None], answer, student.act(seen))
             )
-            worlds.step(np.where(self.motion, self.pace[:, None] * action, action))
+            driven = overridden(torch.from_numpy(action), self.override, self.motion, self.recipe.reach)
+            worlds.step(driven.numpy())
 
     def _change_drivers(self, mixing: float) -> None:
-        """Every `stretch` ticks or so a world gets another driver and another pace."""
-        turn = self.drivers.random((4, self.recipe.worlds))
+        """Every `stretch` ticks or so a world gets another driver."""
+        turn = self.drivers.random((2, self.recipe.worlds))
         changes = turn[0] * self.recipe.stretch < 1.0
         self.expert_drives = np.where(changes, turn[1] < mixing, self.expert_drives)
-        pace = 1.0 + np.where(turn[2] < 0.5, self.recipe.reach * (2.0 * turn[3] - 1.0), 0.0)
-        self.pace = np.where(changes, pace, self.pace)
 
 
 class Lesson:
@@ -133,10 +139,10 @@ class Lesson:
     worlds begin new episodes, so an interrupted course is as good as an uninterrupted one, not the same to the bit.
     """
 
-    def __init__(self, task: Task, recipe: ImitationRecipe, seed: int) -> None:
+    def __init__(self, task: Task, recipe: ImitationRecipe, seed: int, threads: int = 0) -> None:
         torch.manual_seed(seed)
         self.recipe, self.seed, self.round = recipe, seed, 0
-        self.room = Classroom(task, recipe, seed)
+        self.room = Classroom(task, recipe, seed, threads)
         self.student = Student(len(task.observation_names), len(task.action_names))
         self.average = copy.deepcopy(self.student)
         self.optimiser = torch.optim.Adam(self.student.parameters(), recipe.learning_rate, fused=True)
@@ -171,11 +177,16 @@ class Lesson:
         """One gradient step per rate on batches of the first `known` rows; returns the mean loss."""
         observations, answers = self.room.observations[:known], self.room.answers[:known]
         generator = torch.Generator().manual_seed(self.seed * 10_000 + self.round)
+        hard = round(self.recipe.batch * self.recipe.hard)
+        with torch.no_grad():
+            misses = [(self.average(x) - y).abs().mean(1) for x, y in zip(observations.split(8192), answers.split(8192), strict=True)]
+        drawn = torch.multinomial(torch.cat(misses) + 1e-6, hard * len(rates), True, generator=generator)
         total = 0.0
-        for rate in rates:
+        for i, rate in enumerate(rates):
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            rows = torch.randint(known, (self.recipe.batch,), generator=generator)
+            anywhere = torch.randint(known, (self.recipe.batch - hard,), generator=generator)
+            rows = torch.cat([anywhere, drawn[i * hard : (i + 1) * hard]])
             loss = torch.nn.functional.smooth_l1_loss(
                 self.student(observations[rows]), answers[rows], beta=self.recipe.loss_knee
             )
@@ -226,15 +237,16 @@ def teach(
     task: Task,
     recipe: ImitationRecipe,
     seed: int,
+    threads: int = 0,
     report: Callable[[int, float, float], None] = lambda done, loss, success: None,
     keep: Path | None = None,
 ) -> Student:
     """Teach a student; returns its running average, which is the one that acts.
 
-    The engine has one thread here, since fitting has the other core. `report(rounds done, loss, recent success)` is called after
+    `report(rounds done, loss, recent success)` is called after
     every round. Interrupted, the course is put down at `keep`; standing there, it is taken up again.
     """
-    lesson = Lesson(task, recipe, seed)
+    lesson = Lesson(task, recipe, seed, threads)
     if keep is not None and keep.is_file():
         lesson.load(keep)
     else:

@@ -2,8 +2,8 @@
 
 The expert teaches how to do the work; PPO is given what imitation cannot learn: time, distance to the person, bad days. It drives
 one number, a speed override as on any industrial robot: the student's motion is multiplied by 1 + reach * override, its tool
-command is left alone. An override of zero is the student itself, and the finer the student moves, the less an override changes, so
-that the skill cannot be unlearned on the way.
+command is left alone. An override of zero is the student itself, and fine work is beyond its reach, so that the skill cannot be
+unlearned on the way.
 """
 
 from __future__ import annotations
@@ -26,27 +26,32 @@ from torch import Tensor, nn
 from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
 from ..envs.vec import WorldsVecEnv
-from .network import Override, Student, overridden
+from .network import Override, Student, motion_of, overridden
 
 
 @dataclass(frozen=True)
 class PpoRecipe:
-    """How the override is learned. `reach` bounds it; `disturbed` is the share of episodes with one of each disturbance, about."""
+    """How the override is learned.
 
-    iterations: int = 20
+    `reach` bounds it; `hold` is for how many ticks an exploration (gSDE, Raffin et al. 2021) is held, so that it is felt as a pace
+    and not as a tremble; `disturbed` is the share of episodes with one of each disturbance, about.
+    """
+
+    iterations: int = 12
     worlds: int = 128
     ticks: int = 80
     batch: int = 2048
     epochs: int = 6
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     clip: float = 0.2
     target_kl: float = 0.03
     discount: float = 0.99
     gae: float = 0.95
-    log_std: float = -0.4
+    log_std: float = -2.0
+    hold: int = 16
     hidden: int = 64
     reach: float = 0.6
-    disturbed: float = 0.3
+    disturbed: float = 0.6
 
 
 class Normalised(BaseFeaturesExtractor):
@@ -109,7 +114,7 @@ def improve(
     kinds = disturbance_classes()
     rare = max(1, round(2 * len(kinds) / max(recipe.disturbed, 1e-6))) if recipe.disturbed else 0
     levels = {name: (*[0] * (rare - 2), 2, 3) for name in kinds} if rare > 2 else None
-    motion = torch.tensor([float(unit.endswith("/s")) for unit, _ in task.commands])
+    motion = motion_of(task)
     worlds = WorldsVecEnv(task, recipe.worlds, threads, seed=seed, disturbances=levels)
     model = _model(student, OverrideEnv(worlds, student, motion, recipe.reach), recipe, seed)
     total = recipe.iterations * recipe.ticks * recipe.worlds
@@ -135,6 +140,8 @@ def _model(student: Student, env: OverrideEnv, recipe: PpoRecipe, seed: int) -> 
         target_kl=recipe.target_kl,
         learning_rate=recipe.learning_rate,
         ent_coef=0.0,
+        use_sde=True,
+        sde_sample_freq=recipe.hold,
         policy_kwargs={
             "net_arch": {"pi": [recipe.hidden] * 2, "vf": [128] * 2},
             "activation_fn": nn.ELU,

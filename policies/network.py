@@ -10,19 +10,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..envs.task import Task
+
 HIDDEN = (256, 256)
 
 
-FINE = 0.3  # motion commands below this share of full speed are fine work, which an override touches less and less
+FINE, GROSS = 0.2, 0.5  # shares of full speed: slower motion is fine work, faster motion is the way there
 
 
 def overridden(action: Tensor, override: Tensor, motion: Tensor, reach: Tensor | float) -> Tensor:
     """Actions `(n, A)` in [-1, 1] with their motion components times 1 + reach * override, override `(n, 1)` in [-1, 1].
 
-    The factor fades to 1 as the motion gets fine, so that what the student does carefully stays as it learned it.
+    Fine work stays as the student learned it: there a factor would only change the gain of a loop that is tuned.
     """
-    pace = (action.abs() * motion).amax(1, keepdim=True).clamp_max(FINE) / FINE
-    return action * (1.0 + motion * (reach * pace * override))
+    speed = (action.abs() * motion).amax(1, keepdim=True)
+    share = ((speed - FINE) / (GROSS - FINE)).clamp(0.0, 1.0)
+    return action * (1.0 + motion * (reach * share * override))
+
+
+def motion_of(task: Task) -> Tensor:
+    """`(A,)`: 1 for the action components that move the robot, 0 for its tool command."""
+    return torch.tensor([float(unit.endswith("/s")) for unit, _ in task.commands])
 
 
 class Override(nn.Module):

@@ -34,10 +34,7 @@ from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
 LARGEST_SEED = 999  # a million training seeds each, below those that select
-OVERRIDES = (
-    1.0,
-    0.6,
-)  # shares of the learned override that are offered to the held-out episodes, in this order
+OVERRIDES = (1.0, 0.6, 0.3)  # shares of the learned override that held-out episodes are offered, in this order
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, sa
     began = time.perf_counter()
     torch.set_num_threads(1)
     log = Log(folder)
-    student = _taught(task, folder, recipe, seed, say, log)
+    student = _taught(task, folder, recipe, seed, threads, say, log)
     taught = time.perf_counter()
     with Progress("improve", recipe.ppo.iterations, say=say) as bar:
 
@@ -163,7 +160,9 @@ def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, sa
     return result
 
 
-def _taught(task: Task, folder: Path, recipe: Recipe, seed: int, say: Say | None, log: Log) -> Student:
+def _taught(
+    task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, say: Say | None, log: Log
+) -> Student:
     """The student: from its checkpoint where one stands already, else taught."""
     path = folder / STUDENT
     if path.is_file():
@@ -175,7 +174,7 @@ def _taught(task: Task, folder: Path, recipe: Recipe, seed: int, say: Say | None
             log.write("imitation", done, {"loss": loss, "success": success})
             bar.advance(1, f"success {100 * success:.0f} %")
 
-        student = teach(task, recipe.imitation, seed, reported, keep)
+        student = teach(task, recipe.imitation, seed, threads, reported, keep)
     save_tensors(path, student.state_dict())
     return student
 

@@ -19,7 +19,7 @@ from ..scara import ScaraTwist
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import near, norm, norm_xy, wrap, yaw_of
+from ..terms import near, norm, norm_xy, ramp, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class ConveyorSort(Task):
         "carry": lambda s: 0.04 * near(norm(_goal_from_part(s)), 0.20),
         "time": lambda s: np.full(s.lead, -0.10),
         "smooth": lambda s: -0.01 * s["action.rate"],
+        "grip": lambda s: -0.2 * ramp(s["grip.force.max"], 0.8 * GRIP_FORCE_LIMIT, GRIP_FORCE_LIMIT),
     }
 
     def success(self, s: Lookup) -> NDArray[np.bool_]:

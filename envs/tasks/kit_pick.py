@@ -227,7 +227,7 @@ class KitPick(Task):
         "smooth": lambda s: -0.01 * s["action.rate"],
         "grip": lambda s: -0.2 * ramp(s["grip.force.max"], 75.0, 100.0),
         "person": lambda s: (
-            -0.7 * ramp(0.06 - s["separation.margin"], 0.0, 0.06) * (s["separation.closing"] > 0.02)
+            -2.0 * ramp(0.06 - s["separation.margin"], 0.0, 0.06) * (s["separation.closing"] > 0.02)
         ),
     }
 
