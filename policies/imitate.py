@@ -24,6 +24,8 @@ from ..envs.worlds import Worlds
 from .checkpoints import load_tensors, save_tensors
 from .network import Student, motion_of, overridden
 
+CHUNK = 8192  # rows that are looked at in one go
+
 
 @dataclass(frozen=True)
 class ImitationRecipe:
@@ -60,7 +62,7 @@ class ImitationRecipe:
         return (self.expert_ticks + self.rounds * self.round_ticks) * self.worlds
 
     def share_of_expert(self, index: int) -> float:
-        """The share of episodes that begin in round `index` and that the expert drives."""
+        """The share of stretches in round `index` that the expert drives."""
         return self.mixing[min(index, len(self.mixing) - 1)]
 
     def rates(self) -> list[list[float]]:
@@ -101,7 +103,7 @@ class Classroom:
         self.worlds.reset(ids, seeds, levels)
 
     def gather(self, ticks: int, student: Student | None, mixing: float) -> None:
-        """Run all worlds for `ticks`; the student drives but for the episodes (all, if None) that the expert drives."""
+        """Run all worlds for `ticks`; the student drives but for the stretches (all, if None) that the expert drives."""
         worlds, n = self.worlds, self.recipe.worlds
         for _ in range(ticks):
             self._change_drivers(mixing)
@@ -176,17 +178,10 @@ class Lesson:
     def _fit(self, known: int, rates: list[float]) -> float:
         """One gradient step per rate on batches of the first `known` rows; returns the mean loss."""
         observations, answers = self.room.observations[:known], self.room.answers[:known]
-        generator = torch.Generator().manual_seed(self.seed * 10_000 + self.round)
-        hard = round(self.recipe.batch * self.recipe.hard)
-        with torch.no_grad():
-            misses = [(self.average(x) - y).abs().mean(1) for x, y in zip(observations.split(8192), answers.split(8192), strict=True)]
-        drawn = torch.multinomial(torch.cat(misses) + 1e-6, hard * len(rates), True, generator=generator)
         total = 0.0
-        for i, rate in enumerate(rates):
+        for rate, rows in zip(rates, self._batches(known, len(rates)), strict=True):
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            anywhere = torch.randint(known, (self.recipe.batch - hard,), generator=generator)
-            rows = torch.cat([anywhere, drawn[i * hard : (i + 1) * hard]])
             loss = torch.nn.functional.smooth_l1_loss(
                 self.student(observations[rows]), answers[rows], beta=self.recipe.loss_knee
             )
@@ -198,6 +193,23 @@ class Lesson:
                 for kept, new in zip(self.average.parameters(), self.student.parameters(), strict=True):
                     kept.lerp_(new, 1.0 - self.recipe.average)
         return total / max(len(rates), 1)
+
+    @torch.no_grad()
+    def _batches(self, known: int, count: int) -> Tensor:
+        """`(count, batch)` rows: a share `hard` of each batch in proportion to what the student misses there, the rest anywhere."""
+        recipe = self.recipe
+        generator = torch.Generator().manual_seed(self.seed * 10_000 + self.round)
+        hard = round(recipe.batch * recipe.hard)
+        missed = torch.empty(known)
+        for first in range(0, known, CHUNK):
+            rows = slice(first, min(first + CHUNK, known))
+            gap = self.average(self.room.observations[rows]) - self.room.answers[rows]
+            missed[rows] = gap.abs().mean(1) + 1e-6
+        anywhere = torch.randint(known, (count, recipe.batch - hard), generator=generator)
+        if not hard:
+            return anywhere
+        drawn = torch.multinomial(missed, count * hard, replacement=True, generator=generator)
+        return torch.cat([anywhere, drawn.reshape(count, hard)], dim=1)
 
     def save(self, path: Path) -> None:
         """Put the course down in one file of tensors."""

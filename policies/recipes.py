@@ -16,6 +16,11 @@ from .improve import PpoRecipe
 Part = ImitationRecipe | PpoRecipe
 MAY_BE_ZERO = ("imitation.rounds", "imitation.severity", "ppo.iterations")
 MAY_BE_NEGATIVE = ("ppo.log_std",)
+MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
+    ("imitation.mixing", "imitation.reach", "imitation.hard", "imitation.average", "imitation.disturbed",
+     "ppo.reach", "ppo.disturbed", "ppo.discount", "ppo.gae"),
+    1,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,8 @@ def _like(old: Any, value: Any, key: str) -> Any:
     least = 1 if isinstance(old, int) and key not in MAY_BE_ZERO else 0
     if value < least and key not in MAY_BE_NEGATIVE:
         raise BadInput(f"setting {key}: expected at least {least}, found {value!r}")
-    if key == "imitation.severity" and value >= LEVELS:
-        raise BadInput(f"setting {key}: expected at most {LEVELS - 1}, found {value!r}")
+    if value > MOST.get(key, value):
+        raise BadInput(f"setting {key}: expected at most {MOST[key]}, found {value!r}")
     return value
 
 

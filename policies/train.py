@@ -34,7 +34,11 @@ from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
 LARGEST_SEED = 999  # a million training seeds each, below those that select
-OVERRIDES = (1.0, 0.6, 0.3)  # shares of the learned override that held-out episodes are offered, in this order
+OVERRIDES = (
+    1.0,
+    0.6,
+    0.3,
+)  # shares of the learned override that held-out episodes are offered, in this order
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,12 @@ from genba.policies.contract import contract_of, read_contract
 from genba.policies.evaluate import Comparison, Held, evaluate
 from genba.policies.export import PARITY, export
 from genba.policies.improve import OverrideEnv
-from genba.policies.network import Override, Student, weights_sha256
+from genba.policies.network import FINE, Override, Student, motion_of, overridden, weights_sha256
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.tests.release_kit import TASK, onnx_bytes
 
 Rows = NDArray[np.float32]
 MACHINE = (str(Path(exporting.__file__).parents[1]), str(Path.home()), "site-packages", ".py", "/tmp/")
-
-
-def motion_of(task: Task) -> NDArray[np.bool_]:
-    return np.array([unit.endswith("/s") for unit, _ in task.commands])
 
 
 def student_of(task: Task, reach: float | None, seed: int = 0) -> Student:
@@ -44,7 +40,7 @@ def student_of(task: Task, reach: float | None, seed: int = 0) -> Student:
     with torch.no_grad():
         student.head.weight.mul_(4.0)
     if reach is not None:
-        student.override = Override(columns, 16, torch.from_numpy(motion_of(task)), reach)
+        student.override = Override(columns, 16, motion_of(task), reach)
         with torch.no_grad():
             student.override.layers[-1].weight.mul_(4.0)  # type: ignore[operator]
     return student.eval()
@@ -77,10 +73,10 @@ def test_an_override_of_zero_is_the_student_to_the_bit(tasks: dict[str, Task], t
 
 @pytest.mark.parametrize("task_id", task_ids())
 def test_an_override_moves_motion_and_nothing_else(tasks: dict[str, Task], task_id: str) -> None:
-    """Faster or slower along the student's own way by at most `reach`; the tool's command is left alone."""
-    task, motion = tasks[task_id], motion_of(tasks[task_id])
-    student = student_of(task, 0.6)
-    before, after = (each.act(seen_by(task, 400)) for each in (without_override(student), student))
+    """Faster or slower along the student's own way by at most `reach`, fine work and the tool's command left alone."""
+    task, motion = tasks[task_id], motion_of(tasks[task_id]).numpy() > 0
+    student, seen = student_of(task, 0.6), seen_by(task, 400)
+    before, after = (each.act(seen) for each in (without_override(student), student))
     assert motion.any()
     assert after[:, ~motion].tobytes() == before[:, ~motion].tobytes()
     assert (np.abs(after) <= np.minimum(1.6 * np.abs(before) * (1 + 1e-6), 1.0)).all()
@@ -91,6 +87,17 @@ def test_an_override_moves_motion_and_nothing_else(tasks: dict[str, Task], task_
     least, most = np.where(free[rows], factor, 9.0).min(axis=1), np.where(free[rows], factor, 0.0).max(axis=1)
     assert len(most) > 50 and (most - least).max() < 1e-5  # one factor for all that moves
     assert least.min() < 0.9 and most.max() > 1.1
+
+
+@given(st.lists(st.floats(-1.0, 1.0, width=32), min_size=3, max_size=3), st.floats(-1.0, 1.0, width=32))
+def test_fine_work_is_beyond_the_reach_of_an_override(action: list[float], override: float) -> None:
+    motion = torch.tensor([1.0, 1.0, 0.0])
+    rows, drive = torch.tensor([action]), torch.tensor([[override]])
+    driven = overridden(rows, drive, motion, 0.6)
+    if max(abs(action[0]), abs(action[1])) <= FINE:
+        assert driven.tolist() == rows.tolist()
+    assert driven[0, 2] == rows[0, 2] and (driven * rows >= 0.0).all()
+    assert overridden(rows, torch.zeros(1, 1), motion, 0.6).tolist() == rows.tolist()
 
 
 def test_where_the_student_stands_still_no_override_moves_it(tasks: dict[str, Task]) -> None:
@@ -248,13 +255,15 @@ def test_held_out_episodes_are_the_same_for_everybody(tasks: dict[str, Task]) ->
 
 
 def outcomes(n: int) -> st.SearchStrategy[Held]:
-    success = st.lists(st.booleans(), min_size=n, max_size=n)
+    flags = st.lists(st.booleans(), min_size=n, max_size=n)
     cycles = st.lists(st.floats(1.0, 8.0), min_size=n, max_size=n)
-    return st.builds(lambda s, c: Held(np.array(s), np.where(s, c, np.nan), n), success, cycles)
+    return st.builds(
+        lambda s, c, r: Held(np.array(s), np.where(s, c, np.nan), np.array(r), n), flags, cycles, flags
+    )
 
 
 @settings(max_examples=150)
-@given(st.integers(1, 12).flatmap(lambda n: st.lists(outcomes(n), min_size=3, max_size=3)))
+@given(st.integers(1, 12).flatmap(lambda n: st.lists(outcomes(n), min_size=4, max_size=4)))
 def test_what_is_chosen_never_succeeds_less_often(held: list[Held]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         answers = iter(held)
@@ -266,14 +275,18 @@ def test_what_is_chosen_never_succeeds_less_often(held: list[Held]) -> None:
         assert comparison.after is held[1] and not any(Comparison(held[0], h).accepted for h in held[1:])
     else:
         assert comparison.after.count >= held[0].count
+        assert comparison.after.risky.sum() <= held[0].risky.sum()
         assert np.isfinite(comparison.cycle_change()).all() and comparison.cycle_change()[2] < 0.0
 
 
 def test_a_clearly_faster_candidate_is_chosen_at_the_largest_share_that_holds() -> None:
-    slow = Held(np.ones(20, bool), np.linspace(3.0, 5.0, 20), 1)
-    fast = Held(np.ones(20, bool), np.linspace(2.7, 4.6, 20), 1)
-    one_lost = Held(np.arange(20) > 0, np.where(np.arange(20) > 0, 1.0, np.nan), 1)
-    for order, share in (((slow, fast), 1.0), ((slow, one_lost, fast), 0.6)):
+    safe, first = np.zeros(20, bool), np.arange(20) == 0
+    slow = Held(~safe, np.linspace(3.0, 5.0, 20), safe, 1)
+    fast = Held(~safe, np.linspace(2.7, 4.6, 20), safe, 1)
+    one_lost = Held(~first, np.where(first, np.nan, 1.0), safe, 1)
+    one_at_risk = Held(~safe, np.linspace(1.7, 3.6, 20), first, 1)
+    orders = (((slow, fast), 1.0), ((slow, one_lost, fast), 0.6), ((slow, one_at_risk, one_lost, fast), 0.3))
+    for order, share in orders:
         with pytest.MonkeyPatch.context() as patch:
             answers = iter(order)
             patch.setattr(training, "evaluate", lambda *arguments, left=answers: next(left))

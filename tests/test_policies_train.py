@@ -298,7 +298,7 @@ def test_a_lesson_comes_back_as_it_was(tasks: dict[str, Task], tmp_path: Path) -
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        teach(tasks[TASK], imitation, SEED, stop, keep)
+        teach(tasks[TASK], imitation, SEED, report=stop, keep=keep)
     lesson = Lesson(tasks[TASK], imitation, SEED)
     lesson.load(keep)
     lesson.save(tmp_path / "again.safetensors")
