@@ -47,7 +47,7 @@ def load_student(path: Path) -> Student:
         student = Student(first.shape[1], head.shape[0], hidden)
         if "override.motion" in tensors:
             width = tensors["override.layers.0.weight"].shape
-            student.override = Override(width[1], width[0], tensors["override.motion"], 0.0)
+            student.override = Override(width[1], width[0], tensors["override.motion"], 0.0, (0.0, 1.0))
         student.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -33,7 +33,7 @@ from .network import Override, Student, motion_of, overridden
 class PpoRecipe:
     """How the override is learned.
 
-    `reach` bounds it; `hold` is for how many ticks an exploration (gSDE, Raffin et al. 2021) is held, so that it is felt as a pace
+    `reach` bounds it and `band` says what is fine work (see `overridden`); `hold` is for how many ticks an exploration (gSDE, Raffin et al. 2021) is held, so that it is felt as a pace
     and not as a tremble; `disturbed` is the share of episodes with one of each disturbance, about.
     """
 
@@ -51,6 +51,7 @@ class PpoRecipe:
     hold: int = 16
     hidden: int = 64
     reach: float = 0.6
+    band: tuple[float, ...] = (0.3, 0.6)
     disturbed: float = 0.6
 
 
@@ -69,9 +70,10 @@ class Normalised(BaseFeaturesExtractor):
 class OverrideEnv(VecEnvWrapper):
     """The worlds with the student at the wheel: the action left to learn is the override `(n, 1)` in [-1, 1]."""
 
-    def __init__(self, env: WorldsVecEnv, student: Student, motion: Tensor, reach: float) -> None:
+    def __init__(self, env: WorldsVecEnv, student: Student, motion: Tensor, recipe: PpoRecipe) -> None:
         super().__init__(env, action_space=spaces.Box(-1.0, 1.0, (1,), np.float32))
-        self.student, self.motion, self.reach = student, motion, reach
+        self.student, self.motion, self.reach = student, motion, recipe.reach
+        self.band = torch.tensor(recipe.band)
         self.seen: NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
     def reset(self) -> Any:
@@ -80,7 +82,7 @@ class OverrideEnv(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         student, override = torch.from_numpy(self.student.act(self.seen)), torch.from_numpy(actions)
-        driven = overridden(student, override.clamp(-1.0, 1.0), self.motion, self.reach)
+        driven = overridden(student, override.clamp(-1.0, 1.0), self.motion, self.reach, self.band)
         self.venv.step_async(driven.clamp(-1.0, 1.0).numpy())
 
     def step_wait(self) -> Any:
@@ -116,7 +118,7 @@ def improve(
     levels = {name: (*[0] * (rare - 2), 2, 3) for name in kinds} if rare > 2 else None
     motion = motion_of(task)
     worlds = WorldsVecEnv(task, recipe.worlds, threads, seed=seed, disturbances=levels)
-    model = _model(student, OverrideEnv(worlds, student, motion, recipe.reach), recipe, seed)
+    model = _model(student, OverrideEnv(worlds, student, motion, recipe), recipe, seed)
     total = recipe.iterations * recipe.ticks * recipe.worlds
     model.learn(total, callback=_Progress(report))
     better = copy.deepcopy(student)
@@ -161,7 +163,7 @@ def _model(student: Student, env: OverrideEnv, recipe: PpoRecipe, seed: int) -> 
 
 def _override(model: PPO, motion: Tensor, recipe: PpoRecipe) -> Override:
     layers = [layer for layer in model.policy.mlp_extractor.policy_net if isinstance(layer, nn.Linear)]
-    override = Override(layers[0].in_features, recipe.hidden, motion, recipe.reach)
+    override = Override(layers[0].in_features, recipe.hidden, motion, recipe.reach, recipe.band)
     for mine, theirs in zip([*override.layers], [*layers, model.policy.action_net], strict=True):
         mine.load_state_dict(theirs.state_dict())
     return override

@@ -15,16 +15,17 @@ from ..envs.task import Task
 HIDDEN = (256, 256)
 
 
-FINE, GROSS = 0.2, 0.5  # shares of full speed: slower motion is fine work, faster motion is the way there
-
-
-def overridden(action: Tensor, override: Tensor, motion: Tensor, reach: Tensor | float) -> Tensor:
+def overridden(
+    action: Tensor, override: Tensor, motion: Tensor, reach: Tensor | float, band: Tensor
+) -> Tensor:
     """Actions `(n, A)` in [-1, 1] with their motion components times 1 + reach * override, override `(n, 1)` in [-1, 1].
 
-    Fine work stays as the student learned it: there a factor would only change the gain of a loop that is tuned.
+    `band` holds two shares of full speed: motion below the first is fine work and stays as the student learned it (a factor would
+    only change the gain of a loop that is tuned), motion above the second is under the whole override.
     """
+    fine, gross = band.unbind()
     speed = (action.abs() * motion).amax(1, keepdim=True)
-    share = ((speed - FINE) / (GROSS - FINE)).clamp(0.0, 1.0)
+    share = ((speed - fine) / (gross - fine)).clamp(0.0, 1.0)
     return action * (1.0 + motion * (reach * share * override))
 
 
@@ -36,13 +37,16 @@ def motion_of(task: Task) -> Tensor:
 class Override(nn.Module):
     """A speed override in [-1, 1] for the motion components of an action, from normalised observations."""
 
-    def __init__(self, observations: int, hidden: int, motion: Tensor, reach: float) -> None:
+    def __init__(
+        self, observations: int, hidden: int, motion: Tensor, reach: float, band: tuple[float, ...]
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             [nn.Linear(observations, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
         )
         self.register_buffer("motion", motion.float())
         self.register_buffer("reach", torch.tensor(reach))
+        self.register_buffer("band", torch.tensor(band))
 
     def forward(self, normalised: Tensor) -> Tensor:
         """Normalised observations `(n, d)` -> overrides `(n, 1)`."""
@@ -80,8 +84,8 @@ class Student(nn.Module):
         action: Tensor = self.head(self.body(normalised))
         if self.override is None:
             return action
-        motion, reach = self.override.get_buffer("motion"), self.override.get_buffer("reach")
-        return overridden(action.clamp(-1.0, 1.0), self.override(normalised), motion, reach)
+        motion, reach, band = (self.override.get_buffer(name) for name in ("motion", "reach", "band"))
+        return overridden(action.clamp(-1.0, 1.0), self.override(normalised), motion, reach, band)
 
     def normalise_by(self, observation: Tensor) -> None:
         """Fix the input normalisation from data `(n, d)`; columns that hardly vary keep a scale of at most 1e3."""

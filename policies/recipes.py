@@ -17,7 +17,7 @@ Part = ImitationRecipe | PpoRecipe
 MAY_BE_ZERO = ("imitation.rounds", "imitation.severity", "ppo.iterations")
 MAY_BE_NEGATIVE = ("ppo.log_std",)
 MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
-    ("imitation.mixing", "imitation.reach", "imitation.hard", "imitation.average", "imitation.disturbed",
+    ("imitation.mixing", "imitation.reach", "imitation.band", "ppo.band", "imitation.hard", "imitation.average", "imitation.disturbed",
      "ppo.reach", "ppo.disturbed", "ppo.discount", "ppo.gae"),
     1,
 )  # fmt: skip
@@ -75,7 +75,12 @@ def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
     part, _, name = key.rpartition(".")
     owner: Any = getattr(recipe, part) if part else recipe
     old = getattr(owner, name)
-    new = replace(owner, **{name: _like(old, value, key)})
+    given = _like(old, value, key)
+    if name == "band" and not (len(given) == 2 and given[0] < given[1]):
+        raise BadInput(
+            f"setting {key}: expected two shares of full speed, the smaller first, found {value!r}"
+        )
+    new = replace(owner, **{name: given})
     return replace(recipe, **{part: new}) if part else new
 
 
@@ -83,7 +88,7 @@ def _like(old: Any, value: Any, key: str) -> Any:
     """The value as the type that the setting has, if it makes sense there. Raises BadInput."""
     wanted = f"setting {key}: expected a value like {list(old) if isinstance(old, tuple) else old!r}, found {value!r}"
     if isinstance(old, tuple):
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or not value:
             raise BadInput(wanted)
         return tuple(_like(old[0], each, key) for each in value)
     if isinstance(old, float) and not isinstance(value, bool):

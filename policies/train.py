@@ -34,6 +34,7 @@ from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
 LARGEST_SEED = 999  # a million training seeds each, below those that select
+BAD_DAYS = 0.25  # share of the held-out episodes that are disturbed
 OVERRIDES = (
     1.0,
     0.6,
@@ -187,14 +188,15 @@ def choose(
     task: Task, student: Student, candidate: Student, episodes: int, threads: int
 ) -> tuple[Student, Comparison]:
     """The candidate with the largest share of its override that loses no success and shortens the cycle; else the student."""
+    bad = round(episodes * BAD_DAYS)
     seeds = SEED_RANGES["select"] + np.arange(episodes)
-    before = evaluate(student.act, task, seeds, threads)
+    before = evaluate(student.act, task, seeds, bad, threads)
     first: Comparison | None = None
     for share in OVERRIDES:
         scaled = copy.deepcopy(candidate)
         if scaled.override is not None:
             scaled.override.get_buffer("reach").mul_(share)
-        comparison = Comparison(before, evaluate(scaled.act, task, seeds, threads))
+        comparison = Comparison(before, evaluate(scaled.act, task, seeds, bad, threads))
         if comparison.accepted:
             return scaled, comparison
         first = first or comparison

@@ -223,7 +223,8 @@ class ConveyorSort(Task):
 
     def cost(self, s: Signals) -> Array:
         outside = (s["workspace.margin"] < 0.0) | (s["keepout.margin"] < 0.0)
-        return np.asarray(outside.any(axis=1).astype(float))
+        crushed = s["grip.force.max"] > GRIP_FORCE_LIMIT
+        return np.asarray((outside | crushed).any(axis=1).astype(float))
 
     def expert(self, observation: NDArray[np.float32]) -> Array:
         return self.commanded(expert.act(self.split(observation)))

@@ -249,8 +249,10 @@ class KitPick(Task):
         return np.where(dropped, len(COMMON_REASONS), code)
 
     def cost(self, s: Signals) -> Array:
-        closing = s["separation.closing"] > 0.02
-        risk = ((s["separation.margin"] < 0.0) & closing) | (s["worker.contact.force"] > 0.0)
+        near = (s["separation.margin"] < 0.0) & (s["separation.closing"] > 0.02)
+        outside = (s["workspace.margin"] < 0.0) | (s["keepout.margin"] < 0.0)
+        crushed = s["grip.force.max"] > GRIP_FORCE_LIMIT
+        risk = near | outside | crushed | (s["worker.contact.force"] > 0.0)
         return np.asarray(risk.any(axis=1).astype(float))
 
     def in_path(self, s: Lookup) -> NDArray[np.bool_]:
