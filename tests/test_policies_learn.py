@@ -239,9 +239,21 @@ def test_a_candidate_that_stands_still_is_not_chosen(tasks: dict[str, Task]) -> 
     still = cast(Student, Fake(lambda seen: np.zeros((len(seen), len(task.action_names)), np.float32)))
     chosen, comparison = training.choose(task, expert, still, 3, 1)
     assert chosen is expert and not comparison.accepted
-    assert (comparison.before.count, comparison.after.count) == (3, 0)
-    assert (comparison.before.cycle_s < task.takt_s * 1.5).all() and np.isnan(comparison.after.cycle_s).all()
-    assert "success 3/3 → 0/3" in comparison.line()
+    before, after = comparison.before, comparison.after
+    assert (before.count, before.n, after.count) == (2, 2, 0)  # two plain episodes and a bad day
+    assert (before.success.sum(), after.success.sum()) == (3, 0)
+    assert (before.cycle_s < task.takt_s * 1.5).all() and np.isnan(after.cycle_s).all()
+    assert "success 2/2 → 0/2, on bad days 1/1 → 0/1" in comparison.line()
+
+
+def test_a_pace_that_costs_a_bad_day_is_not_chosen() -> None:
+    plain, safe = np.arange(40) < 30, np.zeros(40, bool)
+    slow = Held(~safe, np.linspace(3.0, 5.0, 40), safe, plain)
+    lost = Held(
+        np.arange(40) < 39, np.where(np.arange(40) < 39, np.linspace(2.0, 4.0, 40), np.nan), safe, plain
+    )
+    assert Comparison(slow, Held(~safe, lost.cycle_s, safe, plain)).accepted
+    assert lost.count == slow.count == 30 and not Comparison(slow, lost).accepted
 
 
 def test_held_out_episodes_are_the_same_for_everybody(tasks: dict[str, Task]) -> None:

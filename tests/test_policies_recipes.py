@@ -163,7 +163,11 @@ def test_a_recipe_comes_back_from_its_run(tmp_path: Path) -> None:
     )
     describe_run(tmp_path, {"task": "conveyor-sort", "seed": 4, **_plain(recipe)})
     assert _read_recipe(tmp_path) == (4, recipe)
-    assert read_config(tmp_path)["imitation"] == {**asdict(recipe.imitation), "mixing": [0.5]}
+    assert read_config(tmp_path)["imitation"] == {
+        **asdict(recipe.imitation),
+        "mixing": [0.5],
+        "band": list(recipe.imitation.band),
+    }
 
 
 @pytest.mark.parametrize(
@@ -187,3 +191,18 @@ def test_the_configuration_is_yaml_that_people_can_read(tmp_path: Path) -> None:
     describe_run(tmp_path, {"task": "kit-pick", "seed": 0, **_plain(Recipe())})
     text = (tmp_path / "config.yaml").read_text()
     assert yaml.safe_load(text)["imitation"]["rounds"] == Recipe().imitation.rounds and "!!" not in text
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "imitation.band=[0.3]",
+        "ppo.band=[0.6, 0.3]",
+        "ppo.band=[a, 2]",
+        "imitation.hard=1.5",
+        "imitation.mixing=[]",
+    ],
+)
+def test_a_share_that_is_none_is_one_line(setting: str) -> None:
+    with pytest.raises(BadInput, match=setting.partition("=")[0]):
+        recipe_for("kit-pick", [setting], None)

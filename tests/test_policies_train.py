@@ -142,7 +142,10 @@ def test_a_run_folder_tells_all(trained: Trained, tasks: dict[str, Task]) -> Non
     config = yaml.safe_load((folder / "config.yaml").read_text())
     imitation, ppo = small()
     assert (config["task"], config["seed"], config["select"]) == (TASK, SEED, 2)
-    assert config["ppo"] == asdict(ppo) and config["imitation"]["worlds"] == imitation.worlds
+    assert (
+        config["ppo"] == {**asdict(ppo), "band": list(ppo.band)}
+        and config["imitation"]["worlds"] == imitation.worlds
+    )
     assert (
         folder / "command.txt"
     ).read_text() == f"genba train {TASK} --set 'imitation.mixing=[0.5, 0.25]'\n"
