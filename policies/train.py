@@ -35,11 +35,8 @@ STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
 LARGEST_SEED = 999  # a million training seeds each, below those that select
 BAD_DAYS = 0.25  # share of the held-out episodes that are disturbed
-OVERRIDES = (
-    1.0,
-    0.6,
-    0.3,
-)  # shares of the learned override that held-out episodes are offered, in this order
+# shares of the learned override that held-out episodes are offered, in this order
+OVERRIDES = (1.0, 0.5)
 
 
 @dataclass(frozen=True)
