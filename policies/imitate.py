@@ -34,10 +34,9 @@ class ImitationRecipe:
     Each round gathers `round_ticks` ticks in all worlds and makes `round_fits` gradient steps. Within an episode the driver changes
     every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
     that follow), so that a student that is stuck is helped on. Half of the episodes are driven under a constant speed override of up
-    to `reach` (with its `band`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the student misses
-    most. `disturbed` is the share of episodes with one disturbance
-    of severity 1 to `severity`; `loss_knee` is where the loss turns from square to linear; `average` is the decay of the running
-    average of the weights, which is the student that acts.
+    to `reach` (with its `band`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
+    student misses most. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; `loss_knee` is where
+    the loss turns from square to linear; `average` is the decay of the running average of the weights, which is the student that acts.
     """
 
     worlds: int = 128
@@ -258,8 +257,8 @@ def teach(
 ) -> Student:
     """Teach a student; returns its running average, which is the one that acts.
 
-    `report(rounds done, loss, recent success)` is called after
-    every round. Interrupted, the course is put down at `keep`; standing there, it is taken up again.
+    `report(rounds done, loss, recent success with the expert's help)` is called after every round. Interrupted, the course is put
+    down at `keep`; standing there, it is taken up again.
     """
     lesson = Lesson(task, recipe, seed, threads)
     if keep is not None and keep.is_file():

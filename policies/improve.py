@@ -33,8 +33,9 @@ from .network import Override, Student, motion_of, overridden
 class PpoRecipe:
     """How the override is learned.
 
-    `reach` bounds it and `band` says what is fine work (see `overridden`); `hold` is for how many ticks an exploration (gSDE, Raffin et al. 2021) is held, so that it is felt as a pace
-    and not as a tremble; `disturbed` is the share of episodes with one of each disturbance, about.
+    `reach` bounds it and `band` says what is fine work (see `overridden`); `hold` is for how many ticks an exploration (gSDE, Raffin
+    et al. 2021) is held, so that it is felt as a pace and not as a tremble; `disturbed` is the share of episodes with one of each
+    disturbance, about.
     """
 
     iterations: int = 12

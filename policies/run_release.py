@@ -99,7 +99,7 @@ def run(
     monitor = Monitor(runtime.watched.constraints, task.table, 2, 1.0 / task.physics_hz, causal=True)
     base = SEED_RANGES["judge"] - (SEEDS - seed) * SEEDS_PER_BASE
     queue = (Episode(i, 0, "none", 0, base + i) for i in range(episodes))
-    loop = Loop(runtime, task, monitor.constraints, (), min(WORLDS, episodes), threads)
+    loop = Loop(runtime, task, monitor.constraints, (), min(WORLDS, episodes), threads, live=True)
     rows: list[Row] = []
     with ExitStack() as stack:
         progress = stack.enter_context(Progress("run", episodes, say=say))

@@ -174,7 +174,7 @@ def _taught(
 
         def reported(done: int, loss: float, success: float) -> None:
             log.write("imitation", done, {"loss": loss, "success": success})
-            bar.advance(1, f"success {100 * success:.0f} %")
+            bar.advance(1, f"success {100 * success:.0f} % with the expert's help")
 
         student = teach(task, recipe.imitation, seed, threads, reported, keep)
     save_tensors(path, student.state_dict())

@@ -39,6 +39,7 @@ class Loop:
         worlds: number of worlds; changes the time it takes, never a row.
         threads: engine threads, 0 for all processors; changes the time it takes, never a row.
         metrics: reward terms whose sums become `metric.<name>`.
+        live: know margins while episodes run, as `stop` needs (None: only where there are few worlds).
 
     `monitor_s` is the time spent in the monitor.
     """
@@ -52,12 +53,15 @@ class Loop:
         worlds: int,
         threads: int = 0,
         metrics: Iterable[str] = (),
+        live: bool | None = None,
     ) -> None:
         self.policy, self.task, self.n = policy, task, worlds
         names = sorted(set(disturbances) - {NOMINAL})
         self.worlds = Worlds(task, worlds, threads, tail_s=TAIL_S, disturbances=names, trace=True)
         self.disturbances = names
-        self.monitor = Monitor(tuple(constraints), task.table, self.worlds.rows, 1.0 / task.physics_hz)
+        self.monitor = Monitor(
+            tuple(constraints), task.table, self.worlds.rows, 1.0 / task.physics_hz, live=live
+        )
         self.playing: list[Episode | None] = [None] * self.worlds.rows
         self.active = np.zeros(self.worlds.rows, bool)
         self.monitor_s = 0.0

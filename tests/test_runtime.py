@@ -115,6 +115,13 @@ def test_run_plays_a_release_with_its_monitor(made: Path, tmp_path: Path) -> Non
         run(made, seed=500)
 
 
+def test_run_stops_nobody_for_what_is_not_yet_decided(made: Path) -> None:
+    """The default number of episodes, all at once: whoever is stopped broke something."""
+    result = run(made)
+    assert len(result.rows) == 20 and len(result.stops) < 20
+    assert all(result.as_json()["stopped_by"][i]["constraint"] for i in range(len(result.stops)))
+
+
 def test_run_counts_what_the_monitor_stops(taken: Path) -> None:
     watched = read_watched(taken / "monitor.json")
     source = Source("a test", "time", "cell_spec")
