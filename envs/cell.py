@@ -35,11 +35,18 @@ def compose(cell: str, robot_root: str) -> mujoco.MjSpec:
 
 
 def strip(spec: mujoco.MjSpec, keep: Collection[str] = ()) -> mujoco.MjSpec:
-    """The cell without the shapes that nothing touches, no sensor measures and nobody wants to `keep`; masses stay as they are."""
-    wanted = {*keep, *(name for sensor in spec.sensors for name in (sensor.objname, sensor.refname))}
+    """The cell without what is only looked at; masses stay as they are.
+
+    That is every shape that nothing touches, no sensor measures and nobody wants to `keep`, and every tendon that nothing pulls.
+    """
+    wanted = {*keep, *(name for sensor in spec.sensors for name in (sensor.objname, sensor.refname))} - {""}
     for geom in list(spec.geoms):
         if not geom.contype and not geom.conaffinity and geom.name not in wanted:
             spec.delete(geom)
+    pulled = {actuator.target for actuator in spec.actuators} | wanted
+    for tendon in list(spec.tendons):
+        if tendon.name not in pulled:
+            spec.delete(tendon)
     return spec
 
 

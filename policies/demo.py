@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import webbrowser
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FRAMES_HZ = 60.0
 LARGEST_DEBT_S = 0.25
+LATELY = 64  # ticks over which the pace is measured
 IDLE_S = 0.05
 REST_S = 2.0  # a class reads the outcome before the next episode begins
 FASTEST, SLOWEST = 100.0, 0.05
@@ -38,13 +40,17 @@ class Pace:
     dt: float
     speed: float
     due: float = field(default_factory=time.perf_counter)
-    _gap: float = 0.0
-    _last: float = 0.0
+    _ticks: deque[float] = field(default_factory=lambda: deque(maxlen=LATELY + 1))
+
+    def __post_init__(self) -> None:
+        self._ticks.append(self.due)
 
     @property
     def measured(self) -> float | None:
-        """Simulated seconds per second, lately; None before the second tick."""
-        return self.dt / self._gap if self._gap else None
+        """Simulated seconds per second over the last ticks; None before the first one."""
+        if len(self._ticks) < 2:
+            return None
+        return self.dt * (len(self._ticks) - 1) / (self._ticks[-1] - self._ticks[0])
 
     def wait(self) -> None:
         """Sleep until the next tick is due."""
@@ -52,14 +58,13 @@ class Pace:
         self.due = max(self.due + self.dt / self.speed, now - LARGEST_DEBT_S)
         if self.due > now:
             time.sleep(self.due - now)
-        then, self._last = self._last, time.perf_counter()
-        if then:
-            gap = self._last - then
-            self._gap = 0.98 * self._gap + 0.02 * gap if self._gap else gap
+        self._ticks.append(time.perf_counter())
 
     def restart(self) -> None:
         """After a pause: nothing is owed."""
-        self.due, self._last = time.perf_counter(), 0.0
+        self.due = time.perf_counter()
+        self._ticks.clear()
+        self._ticks.append(self.due)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -182,10 +183,13 @@ def test_the_next_episode_meets_the_chosen_disturbance(show: Show, suite: Simple
 def test_the_pace_is_the_wall_clock() -> None:
     pace = Pace(dt=0.02, speed=4.0)
     start = pace.due
+    assert pace.measured is None
     for _ in range(20):
         pace.wait()
-    assert 0.099 <= pace.due - start < 0.3
-    assert pace.measured is not None and 0.1 < pace.measured < 1.5 * pace.speed
+    now = time.perf_counter()
+    assert start + 0.0999 <= pace.due <= now  # never early, however busy the machine
+    assert pace.measured is not None
+    assert 0.4 / (now - start) <= pace.measured <= 1.001 * pace.speed
 
 
 @pytest.mark.parametrize("wrong", [{"speed": 0.0}, {"speed": float("nan")}, {"port": 70_000}])

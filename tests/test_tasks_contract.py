@@ -187,3 +187,20 @@ def test_severity_zero_and_idleness_are_no_fault(tasks: dict[str, Task], task_id
         worlds.step(np.zeros((n, len(task.action_names))))
     assert not worlds.success.any()
     assert {task.reasons[code] for code in worlds.reason} <= {"timeout", *task.failures}
+
+
+@each_task
+def test_what_is_stepped_leaves_out_what_is_only_looked_at(tasks: dict[str, Task], task_id: str) -> None:
+    task = tasks[task_id]
+    model = task.model
+    sensed = {int(each) for each in (*model.sensor_objid, *model.sensor_refid)}
+    idle = [
+        model.geom(i).name or model.body(model.geom_bodyid[i]).name
+        for i in range(model.ngeom)
+        if not model.geom_contype[i] and not model.geom_conaffinity[i] and i not in sensed
+    ]
+    assert set(idle) <= set(task.looks)
+    assert model.ngeom < 0.5 * task.scene.ngeom
+    moves = model.body_weldid != 0
+    assert np.array_equal(model.body_mass[moves], task.scene.body_mass[moves])
+    assert np.array_equal(model.body_inertia[moves], task.scene.body_inertia[moves])
