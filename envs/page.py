@@ -39,12 +39,16 @@ Answer = Callable[[ServerConnection, Request], Response | None]
 
 
 def bind_loopback(port: int = 0) -> socket.socket:
-    """A socket bound to 127.0.0.1 at `port` (0: the first free one from 8080), or at any free port when that is busy."""
+    """A socket on 127.0.0.1 at `port` (0: the first free one from 8080), or at any free port when that is busy.
+
+    It listens already: who comes before the server is up waits and is not turned away.
+    """
     for candidate in (*((port,) if port else range(FIRST_PORT, LAST_PORT + 1)), 0):
         found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((LOOPBACK, candidate))
+            found.listen()
             return found
         except OSError:
             found.close()

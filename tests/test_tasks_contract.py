@@ -201,6 +201,6 @@ def test_what_is_stepped_leaves_out_what_is_only_looked_at(tasks: dict[str, Task
     ]
     assert set(idle) <= set(task.looks)
     assert model.ngeom < 0.5 * task.scene.ngeom
-    moves = model.body_weldid != 0
+    moves = model.body_treeid >= 0
     assert np.array_equal(model.body_mass[moves], task.scene.body_mass[moves])
     assert np.array_equal(model.body_inertia[moves], task.scene.body_inertia[moves])
