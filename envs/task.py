@@ -93,6 +93,7 @@ class Task(ABC):
     sensed: ClassVar[Mapping[str, float]] = {}
     part_body: ClassVar[str] = "part"
     tool_body: ClassVar[str] = "hand"
+    rising: ClassVar[str] = "vz"  # the action that lifts the tool where it is positive
 
     @abstractmethod
     def build(self) -> mujoco.MjSpec:

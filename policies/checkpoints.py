@@ -13,7 +13,7 @@ from ..envs.errors import BadInput
 from ..envs.files import atomic_write_bytes
 from ..envs.task import get_task
 from .export import export
-from .network import Override, Student
+from .network import Motion, Override, Student
 from .runs import WEIGHTS, read_config
 
 
@@ -45,9 +45,10 @@ def load_student(path: Path) -> Student:
             if f"body.{i}.weight" in tensors
         )
         student = Student(first.shape[1], head.shape[0], hidden)
-        if "override.motion" in tensors:
+        if "override.level" in tensors:
             width = tensors["override.layers.0.weight"].shape
-            student.override = Override(width[1], width[0], tensors["override.motion"], 0.0, (0.0, 1.0))
+            motion = Motion(tensors["override.level"], tensors["override.rising"])
+            student.override = Override(width[1], width[0], motion, 0.0, 0.0)
         student.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -34,7 +34,7 @@ class ImitationRecipe:
     Each round gathers `round_ticks` ticks in all worlds and makes `round_fits` gradient steps. Within an episode the driver changes
     every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
     that follow), so that a student that is stuck is helped on. Half of the episodes are driven under a constant speed override of up
-    to `reach` (with its `band`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
+    to `reach` (beyond what is `fine`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
     student misses most. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; `loss_knee` is where
     the loss turns from square to linear; `average` is the decay of the running average of the weights, which is the student that acts.
     """
@@ -50,7 +50,7 @@ class ImitationRecipe:
     stretch: int = 15
     loss_knee: float = 0.04
     reach: float = 0.6
-    band: tuple[float, ...] = (0.3, 0.6)
+    fine: float = 0.3
     hard: float = 0.5
     average: float = 0.999
     disturbed: float = 0.25
@@ -81,7 +81,7 @@ class Classroom:
         self.worlds = Worlds(task, recipe.worlds, threads, disturbances=self.kinds)
         self.drivers = np.random.default_rng(seed)
         self.override = torch.zeros(recipe.worlds, 1)
-        self.motion, self.band = motion_of(task), torch.tensor(recipe.band)
+        self.motion = motion_of(task)
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
         self.observations = torch.empty(recipe.rows, len(task.observation_names))
         self.answers = torch.empty(recipe.rows, len(task.action_names))
@@ -125,7 +125,7 @@ class Classroom:
                 else np.where(self.expert_drives[:, None], answer, student.act(seen))
             )
             driven = overridden(
-                torch.from_numpy(action), self.override, self.motion, self.recipe.reach, self.band
+                torch.from_numpy(action), self.override, self.motion, self.recipe.reach, self.recipe.fine
             )
             worlds.step(driven.numpy())
 

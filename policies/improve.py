@@ -26,14 +26,14 @@ from torch import Tensor, nn
 from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
 from ..envs.vec import WorldsVecEnv
-from .network import Override, Student, motion_of, overridden
+from .network import Motion, Override, Student, motion_of, overridden
 
 
 @dataclass(frozen=True)
 class PpoRecipe:
     """How the override is learned.
 
-    `reach` bounds it and `band` says what is fine work (see `overridden`); `hold` is for how many ticks an exploration (gSDE, Raffin
+    `reach` bounds it and `fine` says which share of full speed is beyond it (see `overridden`); `hold` is for how many ticks an exploration (gSDE, Raffin
     et al. 2021) is held, so that it is felt as a pace and not as a tremble; `disturbed` is the share of episodes with one of each
     disturbance, about.
     """
@@ -52,7 +52,7 @@ class PpoRecipe:
     hold: int = 16
     hidden: int = 64
     reach: float = 0.6
-    band: tuple[float, ...] = (0.3, 0.6)
+    fine: float = 0.3
     disturbed: float = 0.6
 
 
@@ -71,10 +71,9 @@ class Normalised(BaseFeaturesExtractor):
 class OverrideEnv(VecEnvWrapper):
     """The worlds with the student at the wheel: the action left to learn is the override `(n, 1)` in [-1, 1]."""
 
-    def __init__(self, env: WorldsVecEnv, student: Student, motion: Tensor, recipe: PpoRecipe) -> None:
+    def __init__(self, env: WorldsVecEnv, student: Student, motion: Motion, recipe: PpoRecipe) -> None:
         super().__init__(env, action_space=spaces.Box(-1.0, 1.0, (1,), np.float32))
-        self.student, self.motion, self.reach = student, motion, recipe.reach
-        self.band = torch.tensor(recipe.band)
+        self.student, self.motion, self.recipe = student, motion, recipe
         self.seen: NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
     def reset(self) -> Any:
@@ -83,7 +82,7 @@ class OverrideEnv(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         student, override = torch.from_numpy(self.student.act(self.seen)), torch.from_numpy(actions)
-        driven = overridden(student, override.clamp(-1.0, 1.0), self.motion, self.reach, self.band)
+        driven = overridden(student, override.clamp(-1.0, 1.0), self.motion, self.recipe.reach, self.recipe.fine)
         self.venv.step_async(driven.clamp(-1.0, 1.0).numpy())
 
     def step_wait(self) -> Any:
@@ -162,9 +161,9 @@ def _model(student: Student, env: OverrideEnv, recipe: PpoRecipe, seed: int) -> 
     return model
 
 
-def _override(model: PPO, motion: Tensor, recipe: PpoRecipe) -> Override:
+def _override(model: PPO, motion: Motion, recipe: PpoRecipe) -> Override:
     layers = [layer for layer in model.policy.mlp_extractor.policy_net if isinstance(layer, nn.Linear)]
-    override = Override(layers[0].in_features, recipe.hidden, motion, recipe.reach, recipe.band)
+    override = Override(layers[0].in_features, recipe.hidden, motion, recipe.reach, recipe.fine)
     for mine, theirs in zip([*override.layers], [*layers, model.policy.action_net], strict=True):
         mine.load_state_dict(theirs.state_dict())
     return override

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,46 +16,59 @@ from ..envs.task import Task
 HIDDEN = (256, 256)
 
 
+@dataclass(frozen=True)
+class Motion:
+    """Which components of an action move the robot, `(A,)` masks: `level` to and fro, `rising` up where positive. The others are
+    the tool's."""
+
+    level: Tensor
+    rising: Tensor
+
+
+def motion_of(task: Task) -> Motion:
+    """The motion components of a task: those whose command is a speed, and among them the task's `rising` one."""
+    moves = [unit.endswith("/s") for unit, _ in task.commands]
+    rising = [name == task.rising for name in task.action_names]
+    level = [move and not up for move, up in zip(moves, rising, strict=True)]
+    return Motion(torch.tensor(level).float(), torch.tensor(rising).float())
+
+
 def overridden(
-    action: Tensor, override: Tensor, motion: Tensor, reach: Tensor | float, band: Tensor
+    action: Tensor, override: Tensor, motion: Motion, reach: Tensor | float, fine: Tensor | float
 ) -> Tensor:
-    """Actions `(n, A)` in [-1, 1] with their motion components times 1 + reach * override, override `(n, 1)` in [-1, 1].
+    """Actions `(n, A)` in [-1, 1] under a speed override `(n, 1)` in [-1, 1].
 
-    `band` holds two shares of full speed: motion below the first is fine work and stays as the student learned it (a factor would
-    only change the gain of a loop that is tuned), motion above the second is under the whole override.
+    Of each motion that share of full speed which is above `fine` is multiplied by 1 + reach * override. So fine work stays as the
+    student learned it, the gain of its loop never rises by more than 1 + reach, and what goes down is left alone.
     """
-    fine, gross = band.unbind()
-    speed = (action.abs() * motion).amax(1, keepdim=True)
-    share = ((speed - fine) / (gross - fine)).clamp(0.0, 1.0)
-    return action * (1.0 + motion * (reach * share * override))
-
-
-def motion_of(task: Task) -> Tensor:
-    """`(A,)`: 1 for the action components that move the robot, 0 for its tool command."""
-    return torch.tensor([float(unit.endswith("/s")) for unit, _ in task.commands])
+    hasten = reach * override
+    speed = (action.abs() * motion.level).amax(1, keepdim=True)
+    level = hasten * (speed - fine).clamp_min(0.0) / speed.clamp_min(1e-6)
+    rise = hasten * (action - fine).clamp_min(0.0)
+    return action * (1.0 + motion.level * level) + motion.rising * rise
 
 
 class Override(nn.Module):
-    """A speed override in [-1, 1] for the motion components of an action, from normalised observations."""
+    """A speed override in [-1, 1] from normalised observations, with what it may do to an action (see `overridden`)."""
 
-    def __init__(
-        self, observations: int, hidden: int, motion: Tensor, reach: float, band: tuple[float, ...]
-    ) -> None:
+    def __init__(self, observations: int, hidden: int, motion: Motion, reach: float, fine: float) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             [nn.Linear(observations, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
         )
-        self.register_buffer("motion", motion.float())
+        self.register_buffer("level", motion.level)
+        self.register_buffer("rising", motion.rising)
         self.register_buffer("reach", torch.tensor(reach))
-        self.register_buffer("band", torch.tensor(band))
+        self.register_buffer("fine", torch.tensor(fine))
 
-    def forward(self, normalised: Tensor) -> Tensor:
-        """Normalised observations `(n, d)` -> overrides `(n, 1)`."""
+    def forward(self, normalised: Tensor, action: Tensor) -> Tensor:
+        """Normalised observations `(n, d)` and the student's actions `(n, A)` in [-1, 1] -> actions under the override."""
         x = normalised.clamp(-5.0, 5.0)
         for layer in self.layers[:-1]:
             x = nn.functional.elu(layer(x))
         override: Tensor = self.layers[-1](x).clamp(-1.0, 1.0)
-        return override
+        motion = Motion(self.get_buffer("level"), self.get_buffer("rising"))
+        return overridden(action, override, motion, self.get_buffer("reach"), self.get_buffer("fine"))
 
 
 class Student(nn.Module):
@@ -84,8 +98,8 @@ class Student(nn.Module):
         action: Tensor = self.head(self.body(normalised))
         if self.override is None:
             return action
-        motion, reach, band = (self.override.get_buffer(name) for name in ("motion", "reach", "band"))
-        return overridden(action.clamp(-1.0, 1.0), self.override(normalised), motion, reach, band)
+        driven: Tensor = self.override(normalised, action.clamp(-1.0, 1.0))
+        return driven
 
     def normalise_by(self, observation: Tensor) -> None:
         """Fix the input normalisation from data `(n, d)`; columns that hardly vary keep a scale of at most 1e3."""

@@ -17,7 +17,7 @@ Part = ImitationRecipe | PpoRecipe
 MAY_BE_ZERO = ("imitation.rounds", "imitation.severity", "ppo.iterations")
 MAY_BE_NEGATIVE = ("ppo.log_std",)
 MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
-    ("imitation.mixing", "imitation.reach", "imitation.band", "ppo.band", "imitation.hard", "imitation.average", "imitation.disturbed",
+    ("imitation.mixing", "imitation.reach", "imitation.fine", "ppo.fine", "imitation.hard", "imitation.average", "imitation.disturbed",
      "ppo.reach", "ppo.disturbed", "ppo.discount", "ppo.gae"),
     1,
 )  # fmt: skip
@@ -76,10 +76,6 @@ def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
     owner: Any = getattr(recipe, part) if part else recipe
     old = getattr(owner, name)
     given = _like(old, value, key)
-    if name == "band" and not (len(given) == 2 and given[0] < given[1]):
-        raise BadInput(
-            f"setting {key}: expected two shares of full speed, the smaller first, found {value!r}"
-        )
     new = replace(owner, **{name: given})
     return replace(recipe, **{part: new}) if part else new
 
