@@ -1,30 +1,41 @@
-"""Held-out episodes for learning: how often a policy succeeds, and how fast, on seeds that another policy meets too."""
+"""Held-out episodes for learning: what the judge would see, on seeds that another policy meets too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
-from ..envs.worlds import Worlds
-from ..safety.statistics import clopper_pearson_lower, paired_mean_difference
+from ..safety.episodes import NOMINAL, Loop
+from ..safety.plan import Episode
+from ..safety.statistics import (
+    Interval,
+    clopper_pearson_lower,
+    paired_mean_difference,
+    paired_quantile_difference,
+)
+from ..safety.suite import load_suite
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+SUITE, WORLDS = "basic", 128
+BAD_DAY = 3  # severity
+MARGINS = {"separation": "m", "grip-force": "N"}  # whose 5 % quantile is compared
 
 
 @dataclass(frozen=True)
 class Held:
-    """Outcomes of one policy on held-out seeds, each `(n,)`: success, cycle time in s (NaN without success), whether a person or a
-    limit was put at risk (the task's `cost`), and whether the episode was a plain one or a bad day."""
+    """Outcomes of one policy on held-out seeds, each `(n,)`: success, cycle time in s (NaN without success), whether a hard limit of
+    the suite was broken, and whether the episode was a plain one or a bad day; and the margins of `MARGINS` that the cell has."""
 
     success: NDArray[np.bool_]
     cycle_s: NDArray[np.float64]
-    risky: NDArray[np.bool_]
+    broken: NDArray[np.bool_]
     plain: NDArray[np.bool_]
+    margins: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -50,20 +61,42 @@ class Held:
         }
 
 
+@dataclass(frozen=True)
+class _Acting:
+    """A network that is still being made, as a policy."""
+
+    function: Act
+    kind: str = "network"
+    name: str = "network"
+    sha256: str = ""
+
+    def act(
+        self, observation: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        return self.function(observation)
+
+
 def evaluate(act: Act, task: Task, seeds: NDArray[np.int64], bad: int = 0, threads: int = 0) -> Held:
-    """Play one judged episode per seed, all at once; the last `bad` of them have bad days, one disturbance of severity 3 each, in turn."""
+    """Play one judged episode per seed; the last `bad` of them have bad days, one disturbance of severity 3 each, in turn."""
     n, kinds = len(seeds), list(disturbance_classes())
     plain = np.arange(n) < n - bad
-    day = np.where(plain, -1, np.arange(n) % len(kinds))
-    worlds = Worlds(task, n, threads, tail_s=1.0, costs=True, disturbances=kinds if bad else ())
-    worlds.reset(np.arange(n), seeds, {name: np.where(day == i, 3, 0) for i, name in enumerate(kinds)})
-    risky = np.zeros(n, bool)
-    while not worlds.done[:n].all():
-        worlds.step(act(worlds.observation()))
-        risky |= worlds.cost[:n] > 0.0
-    success = worlds.success[:n].copy()
-    cycle = np.where(success, worlds.cycle_s[:n], np.nan)
-    return Held(success, cycle, risky, plain)
+    episodes = [
+        Episode(i, 0, NOMINAL if plain[i] else kinds[i % len(kinds)], 0 if plain[i] else BAD_DAY, int(seed))
+        for i, seed in enumerate(seeds)
+    ]
+    constraints = [bound.constraint for bound in load_suite(SUITE).bind(task).assessed]
+    loop = Loop(_Acting(act), task, constraints, kinds if bad else (), min(WORLDS, n), threads)
+    rows = sorted(loop.play(episodes), key=lambda row: int(row["episode"]))
+    margins = {each.id: np.array([row[f"margin.{each.id}"] for row in rows]) for each in constraints}
+    kept = [margins[each.id] >= 0.0 for each in constraints if each.hard]
+    success = np.array([row["success"] for row in rows], bool)
+    return Held(
+        success,
+        np.where(success, [row["cycle_s"] for row in rows], np.nan),
+        ~np.logical_and.reduce(kept),
+        plain,
+        {name: margins[name] for name in MARGINS if name in margins},
+    )
 
 
 @dataclass(frozen=True)
@@ -75,29 +108,46 @@ class Comparison:
 
     @property
     def accepted(self) -> bool:
-        """No loss of success, on plain or on bad days, no more episodes at risk, and a shorter cycle (95 % interval below zero)."""
+        """No loss of success, on plain or on bad days, a hard limit broken in no more episodes, and something gained: a shorter cycle,
+        or a larger margin with no longer one (95 % intervals on the right side of zero)."""
         kept = self.after.count >= self.before.count and self.after.success.sum() >= self.before.success.sum()
-        safe = self.after.risky.sum() <= self.before.risky.sum()
-        return bool(kept and safe and self.cycle_change()[2] < 0.0)
+        safe = self.after.broken.sum() <= self.before.broken.sum()
+        cycle = self.cycle_change()
+        wider = cycle.lower <= 0.0 and any(self.margin_change(name).lower > 0.0 for name in self.margins)
+        return bool(kept and safe and (cycle.upper < 0.0 or wider))
 
-    def cycle_change(self) -> tuple[float, float, float]:
+    @property
+    def margins(self) -> tuple[str, ...]:
+        """The margins that both have."""
+        return tuple(name for name in self.before.margins if name in self.after.margins)
+
+    def cycle_change(self) -> Interval:
         """Relative change of the mean cycle time over plain episodes that both finished, and its 95 % interval."""
         both = self.before.success & self.after.success & self.before.plain
         if both.sum() < 2:
-            return 0.0, -np.inf, np.inf
+            return Interval(0.0, -np.inf, np.inf, int(both.sum()))
         base = float(self.before.cycle_s[both].mean())
         gap = paired_mean_difference(self.before.cycle_s[both], self.after.cycle_s[both])
-        return gap.estimate / base, gap.lower / base, gap.upper / base
+        return Interval(gap.estimate / base, gap.lower / base, gap.upper / base, gap.n)
+
+    def margin_change(self, name: str) -> Interval:
+        """Change of a margin's 5 % quantile over all episodes, and its 95 % interval."""
+        return paired_quantile_difference(self.before.margins[name], self.after.margins[name])
 
     def line(self) -> str:
-        """One line for people."""
-        change, low, high = self.cycle_change()
-        days = len(self.before.plain) - self.before.n
+        """Before and after, for people."""
+        cycle, days = self.cycle_change(), len(self.before.plain) - self.before.n
         bad = [int(held.success.sum()) - held.count for held in (self.before, self.after)]
-        return (
-            f"success {self.before.count}/{self.before.n} → {self.after.count}/{self.after.n}, "
-            f"on bad days {bad[0]}/{days} → {bad[1]}/{days}, "
-            f"at risk {self.before.risky.sum()} → {self.after.risky.sum()}, "
+        said = [
+            f"success {self.before.count}/{self.before.n} → {self.after.count}/{self.after.n}",
+            f"on bad days {bad[0]}/{days} → {bad[1]}/{days}",
+            f"limits broken in {self.before.broken.sum()} → {self.after.broken.sum()} of {len(self.before.plain)}",
             f"cycle {self.before.mean_cycle()} → {self.after.mean_cycle()} "
-            f"({100 * change:+.1f} %, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}, paired)"
-        )
+            f"({100 * cycle.estimate:+.1f} %, {100 * cycle.lower:+.1f} to {100 * cycle.upper:+.1f})",
+        ]
+        for name in self.margins:
+            change = self.margin_change(name)
+            said.append(
+                f"5 % quantile of {name} {change.estimate:+.3g} {MARGINS[name]} ({change.lower:+.2g} to {change.upper:+.2g})"
+            )
+        return ", ".join(said) + "; 95 % intervals, paired"

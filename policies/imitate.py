@@ -33,8 +33,8 @@ class ImitationRecipe:
 
     Each round gathers `round_ticks` ticks in all worlds and makes `round_fits` gradient steps. Within an episode the driver changes
     every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
-    that follow), so that a student that is stuck is helped on. Half of the episodes are driven under a constant speed override of up
-    to `reach` (beyond what is `fine`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
+    that follow), so that a student that is stuck is helped on. A share `paced` of the episodes is driven under a constant speed
+    override from `paces` (with its `reach`, beyond what is `fine`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
     student misses most. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; `loss_knee` is where
     the loss turns from square to linear; `average` is the decay of the running average of the weights, which is the student that acts.
     """
@@ -49,6 +49,8 @@ class ImitationRecipe:
     mixing: tuple[float, ...] = (0.5, 0.5, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.2, 0.1)
     stretch: int = 15
     loss_knee: float = 0.04
+    paced: float = 0.75
+    paces: tuple[float, ...] = (-0.25, 1.0)
     reach: float = 0.6
     fine: float = 0.3
     hard: float = 0.5
@@ -97,7 +99,8 @@ class Classroom:
         kind = draws.choice("kind", len(self.kinds))
         severity = 1 + draws.choice("severity", self.recipe.severity)
         severity[draws.uniform("disturbed") >= self.recipe.disturbed] = 0
-        pace = np.where(draws.uniform("paced") < 0.5, draws.between("pace", -1.0, 1.0), 0.0)
+        low, high = self.recipe.paces
+        pace = np.where(draws.uniform("paced") < self.recipe.paced, draws.between("pace", low, high), 0.0)
         self.override[torch.from_numpy(ids)] = torch.from_numpy(pace.astype(np.float32))[:, None]
         levels = {name: np.where(kind == i, severity, 0) for i, name in enumerate(self.kinds)}
         self.worlds.reset(ids, seeds, levels)

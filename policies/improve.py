@@ -51,6 +51,7 @@ class PpoRecipe:
     log_std: float = -2.0
     hold: int = 16
     hidden: int = 64
+    begin: float = 0.5
     reach: float = 0.6
     fine: float = 0.3
     disturbed: float = 0.6
@@ -82,7 +83,9 @@ class OverrideEnv(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         student, override = torch.from_numpy(self.student.act(self.seen)), torch.from_numpy(actions)
-        driven = overridden(student, override.clamp(-1.0, 1.0), self.motion, self.recipe.reach, self.recipe.fine)
+        driven = overridden(
+            student, override.clamp(-1.0, 1.0), self.motion, self.recipe.reach, self.recipe.fine
+        )
         self.venv.step_async(driven.clamp(-1.0, 1.0).numpy())
 
     def step_wait(self) -> Any:
@@ -158,6 +161,7 @@ def _model(student: Student, env: OverrideEnv, recipe: PpoRecipe, seed: int) -> 
     with torch.no_grad():
         for parameter in model.policy.action_net.parameters():
             parameter.zero_()
+        model.policy.action_net.bias.fill_(recipe.begin)
     return model
 
 

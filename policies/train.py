@@ -33,10 +33,10 @@ from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new
 
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
+BEFORE = "student"  # what PPO started from, as a policy that can be checked and compared
 LARGEST_SEED = 999  # a million training seeds each, below those that select
 BAD_DAYS = 0.25  # share of the held-out episodes that are disturbed
-# shares of the learned override that held-out episodes are offered, in this order
-OVERRIDES = (1.0, 0.5)
+OVERRIDES = (1.0, 0.7)  # shares of the learned override that held-out episodes are offered, in this order
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,9 @@ def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, sa
     chosen, comparison = choose(task, student, candidate, recipe.select, threads)
     save_tensors(folder / WEIGHTS, chosen.state_dict())
     parity = export(chosen, task, folder)
+    if chosen is not student:
+        (folder / BEFORE).mkdir(exist_ok=True)
+        export(student, task, folder / BEFORE)
     held = comparison.after if chosen is not student else comparison.before
     kept = "" if chosen is not student else "PPO brought nothing that holds; the student stays. "
     result = TrainResult(
@@ -184,7 +187,7 @@ def _taught(
 def choose(
     task: Task, student: Student, candidate: Student, episodes: int, threads: int
 ) -> tuple[Student, Comparison]:
-    """The candidate with the largest share of its override that loses no success and shortens the cycle; else the student."""
+    """The candidate with the largest share of its override that gains something and loses nothing; else the student."""
     bad = round(episodes * BAD_DAYS)
     seeds = SEED_RANGES["select"] + np.arange(episodes)
     before = evaluate(student.act, task, seeds, bad, threads)

@@ -225,9 +225,9 @@ class KitPick(Task):
         "carry": lambda s: 0.04 * near(norm(_goal_from_part(s)), 0.20),
         "time": lambda s: np.full(s.lead, -0.10),
         "smooth": lambda s: -0.01 * s["action.rate"],
-        "grip": lambda s: -0.2 * ramp(s["grip.force.max"], 75.0, 100.0),
+        "grip": lambda s: -1.0 * ramp(s["grip.force.max"], 60.0, GRIP_FORCE_LIMIT),
         "person": lambda s: (
-            -2.0 * ramp(0.06 - s["separation.margin"], 0.0, 0.06) * (s["separation.closing"] > 0.02)
+            -2.0 * ramp(0.12 - s["separation.margin"], 0.0, 0.12) * (s["separation.closing"] > 0.02)
         ),
     }
 
