@@ -128,7 +128,7 @@ tasks_app = verbs("What there is: cell, robot, signals, takt.", invoke_without_c
 suites_app = verbs(
     "The safety suites: what is demanded, and where it comes from.", invoke_without_command=True
 )
-bench_app = verbs("How fast it is, against bare stepping on this machine.", no_args_is_help=True)
+bench_app = verbs("How fast it is, and how well it learns, on this machine.", no_args_is_help=True)
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(suites_app, name="suites")
 app.add_typer(bench_app, name="bench")
@@ -375,6 +375,24 @@ def bench_envs(
         from genba.envs.bench import bench
 
         result = bench(worlds=worlds, threads=threads, say=say)
+    deliver(result, json)
+
+
+@bench_app.command("learn")
+def bench_learn(
+    task: Task,
+    seeds: Annotated[int, typer.Option(help="Training seeds, from 0.", min=1)] = 5,
+    episodes: Annotated[
+        int, typer.Option(help="Plain test episodes of each; a quarter as many disturbed.", min=2)
+    ] = 1000,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """A task's recipe on several training seeds, before and after PPO, on test seeds."""
+    with quiet_stdout(json):
+        from genba.policies.bench_learn import bench_learn as work
+
+        result = work(task, seeds=seeds, episodes=episodes, threads=threads, say=say)
     deliver(result, json)
 
 

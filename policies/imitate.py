@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..envs.disturbances import disturbance_classes
+from ..envs.effects import still
 from ..envs.streams import Streams
 from ..envs.task import SEED_RANGES, Task, observation
 from ..envs.worlds import Worlds
@@ -25,6 +26,7 @@ from .checkpoints import load_tensors, save_tensors
 from .network import Student, motion_of, overridden
 
 CHUNK = 8192  # rows that are looked at in one go
+SLIP_TICKS, SLIP_BEFORE, NEVER = 10, 0.7, 1 << 30  # ticks, share of the takt
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class ImitationRecipe:
     every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
     that follow), so that a student that is stuck is helped on. A share `paced` of the episodes is driven under a constant speed
     override from `paces` (with its `reach`, beyond what is `fine`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
-    student misses most. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; `loss_knee` is where
+    student misses most. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; in a share `slips` the tool lets
+    go once, so that the student has seen how to begin again with a part that lies beside its place; `loss_knee` is where
     the loss turns from square to linear; `average` is the decay of the running average of the weights, which is the student that acts.
     """
 
@@ -56,6 +59,7 @@ class ImitationRecipe:
     hard: float = 0.5
     average: float = 0.999
     disturbed: float = 0.25
+    slips: float = 0.3
     severity: int = 3
 
     @property
@@ -83,7 +87,10 @@ class Classroom:
         self.worlds = Worlds(task, recipe.worlds, threads, disturbances=self.kinds)
         self.drivers = np.random.default_rng(seed)
         self.override = torch.zeros(recipe.worlds, 1)
+        self.slip_at = np.full(recipe.worlds, NEVER)
+        self.let_go = still(task)
         self.motion = motion_of(task)
+        self.moves = (self.motion.level + self.motion.rising).numpy() > 0
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
         self.observations = torch.empty(recipe.rows, len(task.observation_names))
         self.answers = torch.empty(recipe.rows, len(task.action_names))
@@ -102,6 +109,8 @@ class Classroom:
         low, high = self.recipe.paces
         pace = np.where(draws.uniform("paced") < self.recipe.paced, draws.between("pace", low, high), 0.0)
         self.override[torch.from_numpy(ids)] = torch.from_numpy(pace.astype(np.float32))[:, None]
+        slip = np.rint(draws.between("slip.at", 0.0, SLIP_BEFORE * self.task.takt_s) * self.task.control_hz)
+        self.slip_at[ids] = np.where(draws.uniform("slip") < self.recipe.slips, slip, NEVER)
         levels = {name: np.where(kind == i, severity, 0) for i, name in enumerate(self.kinds)}
         self.worlds.reset(ids, seeds, levels)
 
@@ -130,7 +139,13 @@ class Classroom:
             driven = overridden(
                 torch.from_numpy(action), self.override, self.motion, self.recipe.reach, self.recipe.fine
             )
-            worlds.step(driven.numpy())
+            worlds.step(self._slipping(driven.numpy()))
+
+    def _slipping(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The actions, but for the tool's where it slips now."""
+        since = self.worlds.steps[: len(action)] - self.slip_at
+        slips = ((since >= 0) & (since < SLIP_TICKS))[:, None] & ~self.moves
+        return np.where(slips, self.let_go, action).astype(np.float32)
 
     def _change_drivers(self, mixing: float) -> None:
         """Every `stretch` ticks or so a world gets another driver."""

@@ -33,9 +33,9 @@ from .network import Motion, Override, Student, motion_of, overridden
 class PpoRecipe:
     """How the override is learned.
 
-    `reach` bounds it and `fine` says which share of full speed is beyond it (see `overridden`); `hold` is for how many ticks an exploration (gSDE, Raffin
-    et al. 2021) is held, so that it is felt as a pace and not as a tremble; `disturbed` is the share of episodes with one of each
-    disturbance, about.
+    `reach` bounds it and `fine` says which share of full speed is beyond it (see `overridden`); it begins at `begin` everywhere. `hold`
+    is for how many ticks an exploration (gSDE, Raffin et al. 2021) is held, so that it is felt as a pace and not as a tremble;
+    `disturbed` is the share of episodes with one of each disturbance, about.
     """
 
     iterations: int = 12
@@ -159,9 +159,8 @@ def _model(student: Student, env: OverrideEnv, recipe: PpoRecipe, seed: int) -> 
         },
     )
     with torch.no_grad():
-        for parameter in model.policy.action_net.parameters():
-            parameter.zero_()
-        model.policy.action_net.bias.fill_(recipe.begin)
+        for name, parameter in model.policy.action_net.named_parameters():
+            parameter.fill_(recipe.begin if name == "bias" else 0.0)
     return model
 
 

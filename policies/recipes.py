@@ -15,10 +15,10 @@ from .improve import PpoRecipe
 
 Part = ImitationRecipe | PpoRecipe
 MAY_BE_ZERO = ("imitation.rounds", "imitation.severity", "ppo.iterations")
-MAY_BE_NEGATIVE = ("ppo.log_std",)
+MAY_BE_NEGATIVE = ("ppo.log_std", "ppo.begin", "imitation.paces")
 MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
-    ("imitation.mixing", "imitation.reach", "imitation.fine", "ppo.fine", "imitation.hard", "imitation.average", "imitation.disturbed",
-     "ppo.reach", "ppo.disturbed", "ppo.discount", "ppo.gae"),
+    ("imitation.mixing", "imitation.reach", "imitation.fine", "ppo.fine", "imitation.hard", "imitation.average", "imitation.disturbed", "imitation.slips", "imitation.paced",
+     "imitation.paces", "ppo.begin", "ppo.reach", "ppo.disturbed", "ppo.discount", "ppo.gae"),
     1,
 )  # fmt: skip
 
@@ -76,6 +76,10 @@ def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
     owner: Any = getattr(recipe, part) if part else recipe
     old = getattr(owner, name)
     given = _like(old, value, key)
+    if name == "paces" and not (len(given) == 2 and -1.0 <= given[0] < given[1]):
+        raise BadInput(
+            f"setting {key}: expected two overrides from -1 to 1, the slower first, found {value!r}"
+        )
     new = replace(owner, **{name: given})
     return replace(recipe, **{part: new}) if part else new
 

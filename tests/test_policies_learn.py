@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from genba.envs.effects import still
 from genba.envs.errors import BadInput, GenbaError
 from genba.envs.task import Task, task_ids
 from genba.envs.vec import WorldsVecEnv
@@ -22,6 +23,7 @@ from genba.policies.checkpoints import load_student, save_tensors
 from genba.policies.contract import contract_of, read_contract
 from genba.policies.evaluate import Comparison, Held, evaluate
 from genba.policies.export import PARITY, export
+from genba.policies.imitate import SLIP_TICKS, Classroom, ImitationRecipe
 from genba.policies.improve import OverrideEnv, PpoRecipe
 from genba.policies.network import Motion, Override, Student, motion_of, overridden, weights_sha256
 from genba.policies.onnx_policy import OnnxPolicy
@@ -120,6 +122,24 @@ def test_an_override_raises_the_gain_of_the_students_loop_by_its_reach_at_most(
     drive = torch.full((2, 1), override, dtype=torch.float64)
     driven = overridden(rows, drive, MOTION, 0.6, FINE)[:, component]
     assert abs(driven[0] - driven[1]) <= (1.0 + 0.6 * abs(override)) * abs(one - other) + 1e-6
+
+
+@pytest.mark.parametrize("task_id", task_ids())
+def test_a_slip_opens_the_tool_for_a_moment_and_changes_no_motion(
+    tasks: dict[str, Task], task_id: str
+) -> None:
+    task = tasks[task_id]
+    room = Classroom(task, ImitationRecipe(worlds=8, slips=1.0, disturbed=0.0), 0, 1)
+    room.start(np.arange(8))
+    assert (room.slip_at < 0.7 * task.takt_s * task.control_hz).all() and len(set(room.slip_at.tolist())) > 4
+    hold = -still(task)[-1]
+    action = np.full((8, len(task.action_names)), 0.25, np.float32)
+    action[:, -1] = hold
+    for late, slips in ((-1, False), (0, True), (SLIP_TICKS - 1, True), (SLIP_TICKS, False)):
+        room.worlds.steps[:8] = room.slip_at + late
+        driven = room._slipping(action)
+        assert (driven[:, -1] == (-hold if slips else hold)).all()
+        assert (driven[:, :-1] == action[:, :-1]).all()
 
 
 def test_where_the_student_stands_still_no_override_moves_it(tasks: dict[str, Task]) -> None:

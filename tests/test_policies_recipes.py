@@ -166,6 +166,7 @@ def test_a_recipe_comes_back_from_its_run(tmp_path: Path) -> None:
     assert read_config(tmp_path)["imitation"] == {
         **asdict(recipe.imitation),
         "mixing": [0.5],
+        "paces": list(recipe.imitation.paces),
     }
 
 
@@ -198,6 +199,10 @@ def test_the_configuration_is_yaml_that_people_can_read(tmp_path: Path) -> None:
         "imitation.fine=1.5",
         "ppo.fine=-0.1",
         "ppo.fine=[0.3]",
+        "imitation.paces=[0.5]",
+        "imitation.paces=[1, -1]",
+        "imitation.paces=[-2, 1]",
+        "imitation.slips=2",
         "imitation.hard=1.5",
         "imitation.mixing=[]",
     ],
