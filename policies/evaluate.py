@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
-from ..safety.episodes import NOMINAL, Loop
+from ..safety.episodes import NOMINAL, Loop, side_by_side, split
 from ..safety.plan import Episode
 from ..safety.statistics import (
     Interval,
@@ -85,8 +85,11 @@ def evaluate(act: Act, task: Task, seeds: NDArray[np.int64], bad: int = 0, threa
         for i, seed in enumerate(seeds)
     ]
     constraints = [bound.constraint for bound in load_suite(SUITE).bind(task).assessed]
-    loop = Loop(_Acting(act), task, constraints, kinds if bad else (), min(WORLDS, n), threads)
-    rows = sorted(loop.play(episodes), key=lambda row: int(row["episode"]))
+    loops = [
+        Loop(_Acting(act), task, constraints, kinds if bad else (), worlds, cores)
+        for worlds, cores in split(min(WORLDS, n), threads)
+    ]
+    rows = sorted(side_by_side(loops, episodes), key=lambda row: int(row["episode"]))
     margins = {each.id: np.array([row[f"margin.{each.id}"] for row in rows]) for each in constraints}
     kept = [margins[each.id] >= 0.0 for each in constraints if each.hard]
     success = np.array([row["success"] for row in rows], bool)

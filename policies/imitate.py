@@ -45,7 +45,7 @@ class ImitationRecipe:
     worlds: int = 128
     expert_ticks: int = 260
     rounds: int = 10
-    round_ticks: int = 100
+    round_ticks: int = 150
     round_fits: int = 800
     batch: int = 512
     learning_rate: float = 1e-3
@@ -54,11 +54,11 @@ class ImitationRecipe:
     loss_knee: float = 0.04
     paced: float = 0.75
     paces: tuple[float, ...] = (-0.25, 1.0)
-    reach: float = 0.6
+    reach: float = 0.7
     fine: float = 0.3
     hard: float = 0.5
     average: float = 0.999
-    disturbed: float = 0.25
+    disturbed: float = 0.35
     slips: float = 0.3
     severity: int = 3
 

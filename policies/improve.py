@@ -51,8 +51,8 @@ class PpoRecipe:
     log_std: float = -2.0
     hold: int = 16
     hidden: int = 64
-    begin: float = 0.5
-    reach: float = 0.6
+    begin: float = 0.7
+    reach: float = 0.7
     fine: float = 0.3
     disturbed: float = 0.6
 

@@ -7,6 +7,7 @@ often the campaign was interrupted.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..envs.files import atomic_write_bytes, atomic_write_text, plain_json
 from ..envs.platform import differences, fingerprint
 from ..envs.task import Task, get_task
 from .constraints import Binding
-from .episodes import Loop, Row
+from .episodes import Loop, Row, side_by_side, split
 from .evidence import (
     checked_shard,
     expected_columns,
@@ -39,7 +40,7 @@ from .plan import (
     episodes_per_shard,
     fresh_seed_base,
 )
-from .policy import Judged, Policy
+from .policy import Judged, OneAtATime, Policy
 from .progress import Progress, Say
 from .result import CheckResult, conclude
 from .shards import write_shard
@@ -158,7 +159,7 @@ class Campaign:
     binding: Binding
 
     def run(self, worlds: int, threads: int, say: Say | None) -> float:
-        """Run what is missing; returns the seconds spent in the monitor."""
+        """Run what is missing; returns the seconds of the whole that were spent in the monitor."""
         plan = self.plan
         missing = missing_shards(self.folder, plan)
         for number in set(range(plan.shards)) - set(missing):
@@ -170,18 +171,25 @@ class Campaign:
             return 0.0
         constraints = [bound.constraint for bound in self.binding.assessed]
         names = [condition.disturbance for condition in plan.conditions]
-        loop = Loop(self.policy, self.task, constraints, names, min(worlds, todo), threads, plan.metrics)
+        policy = OneAtATime(self.policy)
+        loops = [
+            Loop(policy, self.task, constraints, names, each, cores, plan.metrics)
+            for each, cores in split(min(worlds, todo), threads)
+        ]
         pending: dict[int, list[Row]] = {number: [] for number in missing}
         successes = ended = 0
         try:
-            with Progress("check", plan.episodes, plan.episodes - todo, say) as progress:
-                for row in loop.play(plan.episodes_of(missing)):
+            with (
+                Progress("check", plan.episodes, plan.episodes - todo, say) as progress,
+                closing(side_by_side(loops, list(plan.episodes_of(missing)))) as rows,
+            ):
+                for row in rows:
                     ended, successes = ended + 1, successes + row["success"]
                     progress.advance(1, f"success {successes / ended:.1%}")
                     self._keep(row, pending)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._how_to_go_on()) from None
-        return loop.monitor_s
+        return sum(loop.monitor_s for loop in loops) / len(loops)
 
     def _keep(self, row: Row, pending: dict[int, list[Row]]) -> None:
         """Hold a row until its shard is full, then write the shard."""

@@ -1,14 +1,19 @@
 """The judged closed loop: worlds take episodes from a queue, a policy acts, the monitor watches every physics substep.
 
 A world that finishes gets the next episode at once, so that all worlds stay busy. A row depends on its episode only: not on
-the number of worlds, their order or the threads.
+the number of worlds, their order or the threads. Two loops side by side keep the cores busy: while one of them observes and judges,
+the worlds of the other step.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -159,3 +164,56 @@ class Loop:
             **{f"at.{name}": float(value) for name, value in zip(ids, times, strict=True)},
             **{f"metric.{name}": float(total[world]) for name, total in self._metrics.items()},
         }
+
+
+class _LeftError(Exception):
+    """A loop side by side with others was told to end early."""
+
+
+def split(worlds: int, threads: int) -> list[tuple[int, int]]:
+    """(worlds, threads) of each of the loops that share `worlds` and `threads` (0: all processors): two where both can be shared."""
+    cores = threads or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    if cores < 2 or worlds < 4:
+        return [(worlds, threads)]
+    return [(worlds - worlds // 2, cores - cores // 2), (worlds // 2, cores // 2)]
+
+
+def side_by_side(loops: Sequence[Loop], episodes: Sequence[Episode]) -> Generator[Row, None, None]:
+    """Rows as episodes end, from loops that run on a thread each and take the episodes in turns.
+
+    Which loop plays an episode is fixed, so that also a policy whose bits depend on its company gives the same rows each time.
+    """
+    rows: SimpleQueue[Row | BaseException | None] = SimpleQueue()
+    leave = threading.Event()
+
+    def watch(loop: Loop) -> None:
+        if leave.is_set():
+            raise _LeftError
+
+    def run(loop: Loop, share: Sequence[Episode]) -> None:
+        try:
+            for row in loop.play(share, watch):
+                rows.put(row)
+        except _LeftError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again where the rows are taken
+            rows.put(error)
+        finally:
+            rows.put(None)
+
+    with ThreadPoolExecutor(len(loops)) as pool:
+        try:
+            for i, loop in enumerate(loops):
+                pool.submit(run, loop, episodes[i :: len(loops)])
+            running = len(loops)
+            while running:
+                row = rows.get()
+                if isinstance(row, BaseException):
+                    raise row
+                running -= row is None
+                if row is not None:
+                    yield row
+        finally:
+            leave.set()

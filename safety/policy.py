@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -42,3 +43,18 @@ class Judged(Policy, Protocol):
 
     @property
     def folder(self) -> Path: ...
+
+
+class OneAtATime:
+    """A policy that several threads may ask: foreign code is never called twice at once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.kind, self.name, self.sha256 = policy.kind, policy.name, policy.sha256
+        self._policy, self._lock = policy, Lock()
+
+    def act(
+        self, observation: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """As the policy acts."""
+        with self._lock:
+            return self._policy.act(observation, seeds, steps)
