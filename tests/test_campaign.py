@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,6 +127,27 @@ def test_killed_at_any_moment_and_resumed_ends_in_the_same_bytes(reference: Path
     assert result.folder == folder and attempts(tmp_path) == [1]
     assert result.evidence.sha256 == read_evidence(reference).sha256
     assert shards(folder) == shards(reference)
+
+
+def test_foreign_code_is_never_asked_twice_at_once_and_its_error_comes_out(tmp_path: Path) -> None:
+    inside, most, calls, threads = 0, 0, 0, set()
+
+    def watched(action: Rows) -> Rows:
+        nonlocal inside, most, calls
+        inside, calls = inside + 1, calls + 1
+        most = max(most, inside)
+        threads.add(threading.get_ident())
+        time.sleep(0.001)
+        inside -= 1
+        if calls == 60:
+            raise BadInput("the policy broke")
+        return action
+
+    with pytest.raises(BadInput, match="the policy broke"):
+        check(Expert(tmp_path, change=watched), suite=SUITE, seed=7, threads=2, worlds=24)
+    assert most == 1 and len(threads) > 2, "the probe's thread and two loops"
+    alive = {each.ident for each in threading.enumerate()}
+    assert threads & alive == {threading.get_ident()}, "no loop goes on alone"
 
 
 def test_an_interrupt_says_what_is_kept(tmp_path: Path) -> None:
