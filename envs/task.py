@@ -123,6 +123,10 @@ class Task(ABC):
     def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
         """The task's derived, held and constant signals."""
 
+    def care(self, observation: NDArray[np.float32]) -> Array:
+        """`(n,)`: how much it matters to copy the expert well in each of `(n, d)` observations, 1 as a rule."""
+        return np.ones(len(observation))
+
     def commanded(self, commands: Array) -> Array:
         """Commands `(n, A)` in the units of `commands` as actions in [-1, 1]."""
         return np.asarray((commands / np.array([scale for _, scale in self.commands])).clip(-1.0, 1.0))

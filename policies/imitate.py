@@ -37,7 +37,7 @@ class ImitationRecipe:
     every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
     that follow), so that a student that is stuck is helped on. A share `paced` of the episodes is driven under a constant speed
     override from `paces` (with its `reach`, beyond what is `fine`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
-    student misses most. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; in a share `slips` the tool lets
+    student misses most and the task asks for `care`. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; in a share `slips` the tool lets
     go once, so that the student has seen how to begin again with a part that lies beside its place; `loss_knee` is where
     the loss turns from square to linear; `average` is the decay of the running average of the weights, which is the student that acts.
     """
@@ -94,6 +94,7 @@ class Classroom:
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
         self.observations = torch.empty(recipe.rows, len(task.observation_names))
         self.answers = torch.empty(recipe.rows, len(task.action_names))
+        self.care = torch.empty(recipe.rows)
         self.count = 0
         self.expert_drives = np.ones(recipe.worlds, bool)
         self.successes: list[bool] = []
@@ -130,6 +131,7 @@ class Classroom:
                 torch.from_numpy(seen[:n]),
                 torch.from_numpy(answer[:n]),
             )
+            self.care[rows] = torch.from_numpy(self.task.care(seen[:n]))
             self.count += n
             action = (
                 answer
@@ -224,7 +226,7 @@ class Lesson:
         for first in range(0, known, CHUNK):
             rows = slice(first, min(first + CHUNK, known))
             gap = self.average(self.room.observations[rows]) - self.room.answers[rows]
-            missed[rows] = gap.abs().mean(1) + 1e-6
+            missed[rows] = gap.abs().mean(1) * self.room.care[rows] + 1e-6
         anywhere = torch.randint(known, (count, recipe.batch - hard), generator=generator)
         if not hard:
             return anywhere
@@ -238,6 +240,7 @@ class Lesson:
             "place": torch.tensor([self.round, room.next_seed, room.count]),
             "observations": room.observations[: room.count],
             "answers": room.answers[: room.count],
+            "care": room.care[: room.count],
         }
         for name, network in (("student", self.student), ("average", self.average)):
             tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
@@ -249,10 +252,8 @@ class Lesson:
         """Take up the course where it was put down. Raises BadInput."""
         tensors, room = load_tensors(path), self.room
         self.round, room.next_seed, room.count = (int(each) for each in tensors["place"])
-        room.observations[: room.count], room.answers[: room.count] = (
-            tensors["observations"],
-            tensors["answers"],
-        )
+        for name in ("observations", "answers", "care"):
+            getattr(room, name)[: room.count] = tensors[name]
         for name, network in (("student", self.student), ("average", self.average)):
             network.load_state_dict({key: tensors[f"{name}/{key}"] for key in network.state_dict()})
         whole = self.optimiser.state_dict()

@@ -263,6 +263,10 @@ class KitPick(Task):
         travelling = (s["tcp.speed"] > 0.05) & (norm_xy(goal - s["tcp.pos"]) > 0.05)
         return np.asarray((gap < 0.10) & travelling & (s["worker.hand.pos"][:, 0] < 0.75))
 
+    def care(self, observation: NDArray[np.float32]) -> Array:
+        near = observation[:, self.columns["worker_distance"]][:, 0] < 0.2  # m
+        return np.where(near, 4.0, 1.0)
+
     cautious = True
 
     def expert(self, observation: NDArray[np.float32]) -> Array:
