@@ -54,7 +54,7 @@ class ImitationRecipe:
     loss_knee: float = 0.04
     paced: float = 0.75
     paces: tuple[float, ...] = (-0.25, 1.0)
-    reach: float = 0.7
+    reach: float = 0.6
     fine: float = 0.3
     hard: float = 0.5
     average: float = 0.999

@@ -38,7 +38,7 @@ class PpoRecipe:
     `disturbed` is the share of episodes with one of each disturbance, about.
     """
 
-    iterations: int = 12
+    iterations: int = 10
     worlds: int = 128
     ticks: int = 80
     batch: int = 2048
@@ -52,7 +52,7 @@ class PpoRecipe:
     hold: int = 16
     hidden: int = 64
     begin: float = 0.7
-    reach: float = 0.7
+    reach: float = 0.6
     fine: float = 0.3
     disturbed: float = 0.6
 

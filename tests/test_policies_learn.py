@@ -155,7 +155,10 @@ def test_what_ppo_drives_is_what_is_exported(tasks: dict[str, Task]) -> None:
     task = tasks[TASK]
     student = student_of(task, 0.6)
     env = OverrideEnv(
-        WorldsVecEnv(task, 4, 1, seed=3), without_override(student), motion_of(task), PpoRecipe(fine=FINE)
+        WorldsVecEnv(task, 4, 1, seed=3),
+        without_override(student),
+        motion_of(task),
+        PpoRecipe(reach=0.6, fine=FINE),
     )
     seen = env.reset()
     sent: list[Rows] = []
@@ -307,6 +310,9 @@ def test_a_wider_margin_is_a_gain_unless_it_costs_time() -> None:
     slower = Held(yes, cycle + 0.1, no, yes, {"separation": spread + 0.02})
     assert Comparison(near, wider).accepted
     assert not Comparison(near, slower).accepted and not Comparison(near, near).accepted
+    faster = Held(yes, cycle - 0.2, no, yes, {"separation": spread - 0.005})
+    closer = Held(yes, cycle - 0.2, no, yes, {"separation": spread - 0.02})
+    assert Comparison(near, faster).accepted and not Comparison(near, closer).accepted
     assert "5 % quantile of separation +0.02 m (+0.02 to +0.02)" in Comparison(near, wider).line()
 
 
@@ -349,7 +355,7 @@ def outcomes(n: int) -> st.SearchStrategy[Held]:
 
 
 @settings(max_examples=150)
-@given(st.integers(1, 12).flatmap(lambda n: st.lists(outcomes(n), min_size=3, max_size=3)))
+@given(st.integers(1, 12).flatmap(lambda n: st.lists(outcomes(n), min_size=4, max_size=4)))
 def test_what_is_chosen_never_succeeds_less_often(held: list[Held]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         answers = iter(held)
