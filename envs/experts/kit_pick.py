@@ -59,7 +59,7 @@ def _to_the_slot(o: Mapping[str, Array]) -> Array:
     across = np.where(gap < 0.05, 1.0, ramp(height, CARRY_Z - 0.07, CARRY_Z - 0.03))
     height_left = np.maximum(-goal[:, 2], 0.0)
     down = goal[:, 2] - SINK + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.004, 0.03)
-    landing = 0.03 + 0.07 * ramp(height_left, 0.0, 0.004) + 4.0 * np.maximum(height_left - 0.014, 0.0)
+    landing = 0.015 + 0.05 * ramp(height_left, 0.0, 0.004) + 4.0 * np.maximum(height_left - 0.014, 0.0)
     rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(6.0 * down, -landing))
     return np.column_stack([7.0 * goal[:, 0] * across, 7.0 * goal[:, 1] * across, rise])
 
