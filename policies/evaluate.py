@@ -21,7 +21,7 @@ from ..safety.statistics import (
 from ..safety.suite import load_suite
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-SUITE, WORLDS = "basic", 128
+SUITE, WORLDS = "basic", 256
 BAD_DAY = 3  # severity
 MARGINS = {"separation": "m", "grip-force": "N"}  # whose low quantile is compared
 LOW_SHARE, MAY_FALL = 0.05, 0.1

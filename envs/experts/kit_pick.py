@@ -18,7 +18,7 @@ SINK = 0.012  # m below its slot that a part is aimed at, so that it arrives wit
 def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Array:
     """`(n, 5)`: tool velocity in m/s, yaw rate in rad/s and grip force in N (negative closes) from the observation by term."""
     goal, turn, gripped = o["goal_from_part"], o["place_yaw"], ramp(o["grip_force"], 1.0, 4.0) > 0.5
-    stands = (norm_xy(goal) < 0.0075) & (np.abs(goal[:, 2]) < 0.007) & (np.abs(turn) < 0.10)
+    stands = (norm_xy(goal) < 0.0075) & (np.abs(goal[:, 2]) < 0.0085) & (np.abs(turn) < 0.10)
     holding = gripped & ~stands
     there = _between_fingers(o) & ~stands
     velocity = np.where(holding[:, None], _to_the_slot(o), _to_the_part(o))
@@ -59,7 +59,7 @@ def _to_the_slot(o: Mapping[str, Array]) -> Array:
     across = np.where(gap < 0.05, 1.0, ramp(height, CARRY_Z - 0.07, CARRY_Z - 0.03))
     height_left = np.maximum(-goal[:, 2], 0.0)
     down = goal[:, 2] - SINK + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.004, 0.03)
-    landing = 0.015 + 0.05 * ramp(height_left, 0.0, 0.004) + 4.0 * np.maximum(height_left - 0.014, 0.0)
+    landing = 0.02 + 0.06 * ramp(height_left, 0.0, 0.004) + 4.0 * np.maximum(height_left - 0.014, 0.0)
     rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(6.0 * down, -landing))
     return np.column_stack([7.0 * goal[:, 0] * across, 7.0 * goal[:, 1] * across, rise])
 
