@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,6 +34,7 @@ from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new
 
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
+LINE = 110  # characters of what is said of before and after
 BEFORE = "student"  # what PPO started from, as a policy that can be checked and compared
 LARGEST_SEED = 999  # a million training seeds each, below those that select
 BAD_DAYS = 0.25  # share of the held-out episodes that are disturbed
@@ -71,7 +73,7 @@ class TrainResult:
                 f"learn    student of the expert {self.taught_s:.0f} s, PPO {self.improved_s:.0f} s, "
                 f"{self.train_s:.0f} s in all, {self.env_steps:,} steps".ljust(72)
                 + f" {self.run}",
-                f"         {self.line}",
+                *(f"         {part}" for part in textwrap.wrap(self.line, LINE)),
                 f"         success {self.held.count}/{self.held.n} on held-out seeds, at least {100 * lower:.1f} % (95 %)",
                 f"export   policy.onnx, parity {self.parity:.1e}        next: genba check {self.run}",
             ]
