@@ -36,10 +36,11 @@ class ImitationRecipe:
     Each round gathers `round_ticks` ticks in all worlds and makes `round_fits` gradient steps. Within an episode the driver changes
     every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
     that follow), so that a student that is stuck is helped on. A share `paced` of the episodes is driven under a constant speed
-    override from `paces` (with its `reach`, beyond what is `fine`), so that the student has been where PPO will take it. A share `hard` of each batch is drawn where the
-    student misses most and the task asks for `care`. `disturbed` is the share of episodes with one disturbance of severity 1 to `severity`; in a share `slips` the tool lets
-    go once, so that the student has seen how to begin again with a part that lies beside its place; `loss_knee` is where
-    the loss turns from square to linear; `average` is the decay of the running average of the weights, which is the student that acts.
+    override from `paces` (with its `reach`, beyond what is `fine`), so that the student has been where PPO will take it; `disturbed` is
+    the share with one disturbance of severity 1 to `severity`; in a share `slips` the tool lets go once, so that the student has seen
+    how to begin again with a part that lies beside its place. A share `hard` of each batch is drawn where the student misses most and
+    the task asks for `care`. `loss_knee` is where the loss turns from square to linear; `average` is the decay of the running
+    average of the weights, which is the student that acts.
     """
 
     worlds: int = 128

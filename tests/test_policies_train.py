@@ -19,12 +19,13 @@ import yaml
 
 import genba
 from genba.envs.errors import BadInput, UnknownName
-from genba.envs.task import Task
+from genba.envs.task import SEED_RANGES, Task
 from genba.envs.tasks.conveyor_sort import ConveyorSort
 from genba.envs.worlds import Worlds
-from genba.policies import line
+from genba.policies import bench_learn, line
 from genba.policies.checkpoints import load_student, load_tensors
 from genba.policies.contract import contract_of, read_contract
+from genba.policies.evaluate import evaluate
 from genba.policies.imitate import ImitationRecipe, Lesson, teach
 from genba.policies.improve import PpoRecipe, improve
 from genba.policies.load import load_policy
@@ -362,3 +363,32 @@ def test_the_line_ends_in_a_release_or_says_why_not(
     done = line.go(TASK)
     assert done.exit_code == 0 and asked == [str(trained.folder)]
     assert done.as_json()["release"]["verdict"] == "PASS" and "next: genba demo releases/one" in done.table()
+
+
+def test_a_bench_of_learning_measures_before_and_after_on_test_seeds(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two training seeds of a course that teaches nothing: the student stays, and nothing is said but what was measured."""
+    asked: list[list[int]] = []
+
+    def trains(task: str, *, seed: int, threads: int, say: Any) -> TrainResult:
+        return train(task, seed=seed, threads=1, settings=SETTINGS)
+
+    def evaluates(act: Any, task: Any, seeds: Any, bad: int, threads: int) -> Any:
+        asked.append([int(seeds[0]), len(seeds), bad])
+        return evaluate(act, task, seeds, bad, 1)
+
+    monkeypatch.setattr(ConveyorSort, "horizon_s", 1.0)
+    monkeypatch.setattr(bench_learn, "train", trains)
+    monkeypatch.setattr(bench_learn, "evaluate", evaluates)
+    lessons = bench_learn.bench_learn(TASK, seeds=2, episodes=4)
+    said = lessons.as_json()
+    assert [row["seed"] for row in said["seeds"]] == [0, 1] and said["task"] == TASK
+    assert asked == [[SEED_RANGES["test"], 5, 1]] * 2
+    for row in said["seeds"]:
+        assert row["improved"] is False and row["success"] == row["success_of_student"]
+        assert row["success"]["n"] == 4 and row["bad_days"] == 1
+        assert (here / row["run"] / "policy.onnx").is_file()
+    assert lessons.table().count("student stays") == 2
+    with pytest.raises(BadInput, match="at least 1 training seed"):
+        bench_learn.bench_learn(TASK, seeds=0)
