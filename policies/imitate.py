@@ -59,7 +59,7 @@ class ImitationRecipe:
     fine: float = 0.3
     hard: float = 0.5
     average: float = 0.999
-    disturbed: float = 0.35
+    disturbed: float = 0.65
     slips: float = 0.3
     severity: int = 3
 

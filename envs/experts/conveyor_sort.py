@@ -13,6 +13,7 @@ from ..terms import norm_xy, ramp
 CARRY_Z = 0.152  # m
 FIRST_Y = -0.185  # m: the arm waits here for what is still near the scanner
 DOWN_GAIN, SET_GAIN = 7.0, 7.0  # 1/s
+TORN = 8.0  # N on a cup that does not hold: the part hangs on it by an edge; let it go and begin again
 SINK = 0.006  # m below its nest that a part is aimed at, so that it arrives with speed and never hovers at a threshold
 
 
@@ -28,7 +29,9 @@ def act(o: Mapping[str, Array]) -> Array:
         stands[:, None], np.column_stack([np.zeros_like(rise), np.zeros_like(rise), rise]), velocity
     )
     rate = np.where(held & ~stands, 8.0 * turn, 0.0)
-    vacuum = np.where(~stands & (held | suck), 1.0, -1.0)
+    torn = ~held & (o["vacuum_force"] > TORN)
+    velocity[:, 2] = np.where(torn, 0.1, velocity[:, 2])
+    vacuum = np.where(~stands & ~torn & (held | suck), 1.0, -1.0)
     return np.column_stack([velocity, rate, vacuum])
 
 

@@ -22,7 +22,9 @@ def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Arr
     holding = gripped & ~stands
     there = _between_fingers(o) & ~stands
     velocity = np.where(holding[:, None], _to_the_slot(o), _to_the_part(o))
-    velocity = np.where((there & ~holding)[:, None], 0.5 * velocity, velocity)
+    closing = there & ~holding
+    # a finger that touches first and sinks wedges the part against the floor
+    velocity = np.where(closing[:, None], velocity * np.array([0.5, 0.5, 0.0]), velocity)
     velocity = np.where(stands[:, None], _away(o, gripped), velocity)
     velocity = capped(velocity, SPEED)
     if cautious:
@@ -46,8 +48,9 @@ def _to_the_part(o: Mapping[str, Array]) -> Array:
 
 def _between_fingers(o: Mapping[str, Array]) -> NDArray[np.bool_]:
     part = o["part_from_tcp"]
-    near = 1.0 - ramp(norm_xy(part), 0.004, 0.008)
-    low = 1.0 - ramp(np.abs(part[:, 2]), 0.007, 0.012)
+    more = np.where(o["gripper_width"] < 0.07, 0.004, 0.0)  # m: what is being closed stays closed
+    near = 1.0 - ramp(norm_xy(part) - more, 0.004, 0.008)
+    low = 1.0 - ramp(np.abs(part[:, 2]) - more, 0.007, 0.012)
     turned = 1.0 - ramp(np.abs(o["grip_yaw"]), 0.04, 0.1)
     return np.asarray(near * low * turned > 0.5)
 
@@ -61,6 +64,7 @@ def _to_the_slot(o: Mapping[str, Array]) -> Array:
     down = goal[:, 2] - SINK + 0.08 * ramp(gap + 0.04 * np.abs(turn), 0.004, 0.03)
     landing = 0.02 + 0.06 * ramp(height_left, 0.0, 0.004) + 4.0 * np.maximum(height_left - 0.014, 0.0)
     rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(6.0 * down, -landing))
+    rise = np.minimum(rise, 0.05 + SPEED * ramp(o["grip_force"], 5.0, 16.0))
     return np.column_stack([7.0 * goal[:, 0] * across, 7.0 * goal[:, 1] * across, rise])
 
 
