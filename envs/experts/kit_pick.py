@@ -80,8 +80,7 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     """Slow down towards a near hand, stop before it, and back off when it comes closer still."""
     hand, distance = o["hand_from_tcp"], o["worker_distance"]
     direction = hand / np.maximum(norm(hand), 1e-6)[:, None]
-    approach = np.maximum(dot(o["hand_velocity"], -direction), 0.0)
-    free = distance - 0.15 * approach
+    free = distance - 0.15 * np.maximum(o["hand_approach"], 0.0)
     towards = np.maximum(dot(velocity, direction), 0.0)
     allowed = 1.2 * np.clip(free - 0.21, 0.0, 1.0)
     slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction

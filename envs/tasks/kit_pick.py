@@ -23,7 +23,7 @@ from ..robots import load_robot
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import components, minimum_jerk, near, norm, norm_xy, ramp, segment_distance, up_of, wrap, yaw_of
+from ..terms import components, dot, minimum_jerk, near, norm, norm_xy, ramp, segment_distance, up_of, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -97,6 +97,18 @@ def _goal_from_part(s: Lookup) -> Array:
 @once
 def _hand_from_tcp(s: Lookup) -> Array:
     return s["worker.hand.pos"] - s["tcp.pos"]
+
+
+@once
+def _hand_approach(s: Lookup) -> Array:
+    """Speed in m/s of the hand towards the tool, negative where it leaves."""
+    away = _hand_from_tcp(s)
+    return np.asarray(-dot(s["worker.hand.vel"], away) / np.maximum(norm(away), 1e-6))
+
+
+@once
+def _worker_distance(s: Lookup) -> Array:
+    return np.maximum(s["worker.distance"], 0.0)
 
 
 class KitPick(Task):
@@ -221,7 +233,9 @@ class KitPick(Task):
         "part_up": Term(lambda s: up_of(s["part.quat"]), "1"),
         "hand_from_tcp": Term(_hand_from_tcp, "m", ("x", "y", "z"), 0.6),
         "hand_velocity": Term(lambda s: s["worker.hand.vel"], "m/s", ("x", "y", "z")),
-        "worker_distance": Term(lambda s: np.maximum(s["worker.distance"], 0.0), "m", limit=0.6),
+        "hand_approach": Term(_hand_approach, "m/s"),
+        "worker_distance": Term(_worker_distance, "m", limit=0.6),
+        "worker_distance_30cm": Term(_worker_distance, "m", limit=0.3),
     }
 
     rewards = {
