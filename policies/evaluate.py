@@ -117,10 +117,12 @@ class Comparison:
 
     @property
     def accepted(self) -> bool:
-        """No loss of success on plain days, no fewer good episodes on plain and bad days together, no margin whose 5 % quantile falls by
-        more than a tenth, and something gained: a shorter cycle, or a larger margin with no longer one (95 % intervals on the right
-        side of zero)."""
-        kept = self.after.count >= self.before.count and self.after.good >= self.before.good
+        """No loss of success on plain days or bad ones, hard limits broken no more often than before or than a suite lets pass, no
+        margin whose 5 % quantile falls by more than a tenth, and something gained: a shorter cycle, or a larger margin with no
+        longer one (95 % intervals on the right side of zero)."""
+        before, after = self.before, self.after
+        kept = after.count >= before.count and after.success.sum() >= before.success.sum()
+        kept = kept and after.broken.sum() <= max(before.broken.sum(), MAX_RATE * len(after.broken))
         kept = kept and all(map(self._margin_held, self.margins))
         cycle = self.cycle_change()
         wider = cycle.lower <= 0.0 and any(self.margin_change(name).lower > 0.0 for name in self.margins)

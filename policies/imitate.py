@@ -25,6 +25,7 @@ from ..envs.worlds import Worlds
 from .checkpoints import load_tensors, save_tensors
 from .network import Student, motion_of, overridden
 
+TAIL_S = 1.0  # an episode is watched on after success, when it is judged: the student learns what to do then
 CHUNK = 8192  # rows that are looked at in one go
 SLIP_TICKS, SLIP_BEFORE, NEVER = 10, 0.7, 1 << 30  # ticks, share of the takt
 
@@ -85,7 +86,7 @@ class Classroom:
     def __init__(self, task: Task, recipe: ImitationRecipe, seed: int, threads: int = 0) -> None:
         self.task, self.recipe = task, recipe
         self.kinds = list(disturbance_classes())
-        self.worlds = Worlds(task, recipe.worlds, threads, disturbances=self.kinds)
+        self.worlds = Worlds(task, recipe.worlds, threads, tail_s=TAIL_S, disturbances=self.kinds)
         self.drivers = np.random.default_rng(seed)
         self.override = torch.zeros(recipe.worlds, 1)
         self.slip_at = np.full(recipe.worlds, NEVER)

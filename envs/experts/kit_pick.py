@@ -28,7 +28,9 @@ def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Arr
     velocity = np.where(stands[:, None], _away(o, gripped), velocity)
     velocity = capped(velocity, SPEED)
     if cautious:
-        velocity = _give_way(velocity, o)
+        stays = stands & (o["tcp"][:, 2] < 0.12)  # between hand and part is no place to begin to rise
+        calm = np.where(stays, ramp(o["worker_distance"], 0.15, 0.25), 1.0)
+        velocity = _give_way(velocity, o) * calm[:, None]
     lifted = np.where(norm_xy(goal) < 0.05, 1.0, ramp(o["tcp"][:, 2], 0.06, 0.11))  # no turning on the floor
     rate = np.where(stands, 0.0, np.where(holding, 3.0 * lifted * turn, 4.0 * o["grip_yaw"]))
     force = np.where((holding | there) & ~stands, -grip_force, grip_force)
@@ -84,11 +86,15 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     towards = np.maximum(dot(velocity, direction), 0.0)
     allowed = 1.2 * np.clip(free - 0.21, 0.0, 1.0)
     slowed = velocity - (np.maximum(towards - allowed, 0.0))[:, None] * direction
-    slowed = capped(slowed, 0.12 + 0.48 * ramp(free, 0.11, 0.27))
+    # what sinks leaves the hand above it, the sooner the better
+    rising = np.maximum(slowed[:, 2], 0.0)
+    sinking = np.minimum(slowed[:, 2], 0.0)
+    slowed = capped(np.column_stack([slowed[:, :2], rising]), 0.06 + 0.54 * ramp(free, 0.11, 0.27))
+    slowed[:, 2] += sinking
     # back off above tote and tray; lower down only a little, so that what lifts past a hand does not creep towards it
     height = o["tcp"][:, 2]
     back = 0.5 * (1.0 - ramp(free, 0.15, 0.23)) * ramp(height, 0.12, 0.16)
-    back = np.maximum(back, 0.06 * (1.0 - ramp(free, 0.15, 0.25)) * ramp(height, 0.04, 0.08))
+    back = np.maximum(back, 0.06 * (1.0 - ramp(free, 0.15, 0.25)) * ramp(height, 0.04, 0.08) * (sinking > -0.02))
     away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
     slowed[:, :2] += back[:, None] * away
     inside = np.stack([ramp(o["tcp"][:, 0], 0.32, 0.38), ramp(0.75 - o["tcp"][:, 0], 0.0, 0.06)])
