@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
+from ..safety.constraints import DEFAULT_MAX_RATE
 from ..safety.episodes import NOMINAL, Loop, side_by_side, split
 from ..safety.plan import Episode
 from ..safety.statistics import (
@@ -42,11 +43,6 @@ class Held:
     def count(self) -> int:
         """Successes in plain episodes."""
         return int(self.success[self.plain].sum())
-
-    @property
-    def good(self) -> int:
-        """Episodes, plain or not, that succeeded and broke no hard limit."""
-        return int((self.success & ~self.broken).sum())
 
     @property
     def n(self) -> int:
@@ -122,7 +118,7 @@ class Comparison:
         longer one (95 % intervals on the right side of zero)."""
         before, after = self.before, self.after
         kept = after.count >= before.count and after.success.sum() >= before.success.sum()
-        kept = kept and after.broken.sum() <= max(before.broken.sum(), MAX_RATE * len(after.broken))
+        kept = kept and after.broken.sum() <= max(before.broken.sum(), DEFAULT_MAX_RATE * len(after.broken))
         kept = kept and all(map(self._margin_held, self.margins))
         cycle = self.cycle_change()
         wider = cycle.lower <= 0.0 and any(self.margin_change(name).lower > 0.0 for name in self.margins)
