@@ -226,6 +226,6 @@ def test_the_tool_follows_the_commanded_velocity(task: ConveyorSort) -> None:
 
 def test_observation_names_its_columns(task: ConveyorSort) -> None:
     names = [name for name, _ in task.observation_names]
-    assert len(names) == len(set(names)) == 32
+    assert len(names) == len(set(names)) == 36
     assert [f"part_class.{name}" for name in GOODS.names] == names[-3:]
     assert 10 <= len([s for s in task.table.values() if s.kind != "constant"]) <= 40

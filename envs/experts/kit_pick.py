@@ -94,7 +94,9 @@ def _give_way(velocity: Array, o: Mapping[str, Array]) -> Array:
     # back off above tote and tray; lower down only a little, so that what lifts past a hand does not creep towards it
     height = o["tcp"][:, 2]
     back = 0.5 * (1.0 - ramp(free, 0.15, 0.23)) * ramp(height, 0.12, 0.16)
-    back = np.maximum(back, 0.06 * (1.0 - ramp(free, 0.15, 0.25)) * ramp(height, 0.04, 0.08) * (sinking > -0.02))
+    back = np.maximum(
+        back, 0.06 * (1.0 - ramp(free, 0.15, 0.25)) * ramp(height, 0.04, 0.08) * (sinking > -0.02)
+    )
     away = -direction[:, :2] / np.maximum(norm_xy(direction), 0.2)[:, None]
     slowed[:, :2] += back[:, None] * away
     inside = np.stack([ramp(o["tcp"][:, 0], 0.32, 0.38), ramp(0.75 - o["tcp"][:, 0], 0.0, 0.06)])

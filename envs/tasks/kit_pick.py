@@ -23,7 +23,19 @@ from ..robots import load_robot
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import components, dot, minimum_jerk, near, norm, norm_xy, ramp, segment_distance, up_of, wrap, yaw_of
+from ..terms import (
+    components,
+    dot,
+    minimum_jerk,
+    near,
+    norm,
+    norm_xy,
+    ramp,
+    segment_distance,
+    up_of,
+    wrap,
+    yaw_of,
+)
 from ..vocabulary import described
 
 if TYPE_CHECKING:
