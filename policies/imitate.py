@@ -46,7 +46,7 @@ class ImitationRecipe:
 
     worlds: int = 128
     expert_ticks: int = 260
-    rounds: int = 10
+    rounds: int = 12
     round_ticks: int = 150
     round_fits: int = 800
     batch: int = 512

@@ -38,7 +38,7 @@ class PpoRecipe:
     `disturbed` is the share of episodes with one of each disturbance, about.
     """
 
-    iterations: int = 10
+    iterations: int = 8
     worlds: int = 128
     ticks: int = 80
     batch: int = 2048
