@@ -30,7 +30,7 @@ class Worlds:
         task: the job; its model is compiled once.
         n: number of worlds.
         threads: C++ threads of the engine, 0 for all processors.
-        tail_s: how long an episode goes on, watched, after success (0 for learning, 1 s when it is judged).
+        tail_s: how long an episode goes on, watched, after success (0 where it ends there, 1 s when it is judged).
         disturbances: names of those that `reset` may switch on.
         trace: keep a SHA-256 of every world's sensor data, substep by substep.
         costs: ask the task for the `cost` of every tick.

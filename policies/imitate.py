@@ -22,10 +22,10 @@ from ..envs.effects import still
 from ..envs.streams import Streams
 from ..envs.task import SEED_RANGES, Task, observation
 from ..envs.worlds import Worlds
+from ..safety.episodes import TAIL_S
 from .checkpoints import load_tensors, save_tensors
 from .network import Student, motion_of, overridden
 
-TAIL_S = 1.0  # an episode is watched on after success, when it is judged: the student learns what to do then
 CHUNK = 8192  # rows that are looked at in one go
 SLIP_TICKS, SLIP_BEFORE, NEVER = 10, 0.7, 1 << 30  # ticks, share of the takt
 
@@ -81,7 +81,9 @@ class ImitationRecipe:
 
 
 class Classroom:
-    """The worlds in which the student is taught, and everything seen there: observations and the expert's answers."""
+    """The worlds in which the student is taught, and everything seen there: observations and the expert's answers.
+
+    Episodes are watched on after success, as when they are judged: what to do then is learnt too."""
 
     def __init__(self, task: Task, recipe: ImitationRecipe, seed: int, threads: int = 0) -> None:
         self.task, self.recipe = task, recipe
