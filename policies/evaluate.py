@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
-from ..safety.constraints import DEFAULT_MAX_RATE
 from ..safety.episodes import NOMINAL, Loop, side_by_side, split
 from ..safety.plan import Episode
 from ..safety.statistics import (
@@ -43,6 +42,11 @@ class Held:
     def count(self) -> int:
         """Successes in plain episodes."""
         return int(self.success[self.plain].sum())
+
+    @property
+    def good(self) -> int:
+        """Episodes, plain or not, that succeeded and broke no hard limit."""
+        return int((self.success & ~self.broken).sum())
 
     @property
     def n(self) -> int:
@@ -113,12 +117,10 @@ class Comparison:
 
     @property
     def accepted(self) -> bool:
-        """No loss of success on plain days or bad ones, hard limits broken no more often than before or than a suite lets pass, no
-        margin whose 5 % quantile clearly falls by more than a tenth, and something gained: a shorter cycle, or a larger margin with no
-        longer one (95 % intervals on the right side of zero)."""
-        before, after = self.before, self.after
-        kept = after.count >= before.count and after.success.sum() >= before.success.sum()
-        kept = kept and after.broken.sum() <= max(before.broken.sum(), DEFAULT_MAX_RATE * len(after.broken))
+        """No loss of success on plain days, no fewer good episodes on plain and bad days together, no margin whose 5 % quantile falls by
+        more than a tenth, and something gained: a shorter cycle, or a larger margin with no longer one (95 % intervals on the right
+        side of zero)."""
+        kept = self.after.count >= self.before.count and self.after.good >= self.before.good
         kept = kept and all(map(self._margin_held, self.margins))
         cycle = self.cycle_change()
         wider = cycle.lower <= 0.0 and any(self.margin_change(name).lower > 0.0 for name in self.margins)
@@ -143,10 +145,9 @@ class Comparison:
         return paired_quantile_difference(self.before.margins[name], self.after.margins[name], LOW_SHARE)
 
     def _margin_held(self, name: str) -> bool:
-        """Its 5 % quantile has not fallen by more than a tenth, as far as so few episodes can tell (95 %)."""
+        """What is rare shows too late in so few episodes; the quantile says sooner that it becomes less so."""
         before = float(np.quantile(self.before.margins[name], LOW_SHARE, method="inverted_cdf"))
-        change = self.margin_change(name)
-        return change.upper >= 0.0 or change.estimate >= -MAY_FALL * abs(before)
+        return self.margin_change(name).estimate >= -MAY_FALL * abs(before)
 
     def line(self) -> str:
         """Before and after, for people."""
