@@ -141,11 +141,21 @@ CheckSeed = Annotated[
     int | None, typer.Option("--seed", help="Fixes the judged episodes. Absent: new ones each time.")
 ]
 Threads = Annotated[int, typer.Option(help="Simulation threads; 0 uses every core. Never changes a result.")]
-Task = Annotated[str, typer.Argument(help="A task id; `genba tasks` lists them.")]
-TaskOption = Annotated[
-    str, typer.Option("--task", help="A task id. Absent: the one the run or release is for.")
+Task = Annotated[
+    str,
+    typer.Argument(
+        help="A task id, a variant (kit-pick:hard) or an edited cell file; `genba tasks` lists them."
+    ),
 ]
-Suite = Annotated[str, typer.Option(help="A suite id or a YAML file; `genba suites` lists them.")]
+TaskOption = Annotated[
+    str,
+    typer.Option(
+        "--task", help="A task id, variant or cell file. Absent: the one the run or release is for."
+    ),
+]
+Suite = Annotated[
+    str, typer.Option(help="A suite id or a YAML file; `genba suites` lists them. Absent: the cell's own.")
+]
 Run = Annotated[str, typer.Argument(help="A run folder (its latest check), or one of its checks.")]
 Policy = Annotated[
     str, typer.Argument(help="A run folder, .onnx file, module:callable, scripted, random or zero.")
@@ -183,7 +193,30 @@ def tasks_show(task: Task, json: Json = False) -> None:
 
     found = describe(get_task(task))
     signals = (f"  {row['name']:<28}{row['unit']:<8}{row['shape']}" for row in found["signals"])
-    deliver(found, json, "\n".join([task_line(found), *signals]))
+    heads = (f"signals: {len(found['signals'])}", f"parameters of the {found['variant']} variant:")
+    settings = (parameter_line(row) for row in found["parameters"])
+    deliver(found, json, "\n".join([task_line(found), heads[1], *settings, heads[0], *signals]))
+
+
+@tasks_app.command("copy")
+def tasks_copy(
+    task: Annotated[str, typer.Argument(help="A task id.")],
+    to: Annotated[Path, typer.Argument(help="The file to write, a .yaml.")],
+    json: Json = False,
+) -> None:
+    """Copy a cell's parameters to a file of your own, to change them."""
+    from genba.envs.parameters import copy
+
+    copy(task, to)
+    deliver({"file": str(to)}, json, f"{to}    next: edit it, then genba tasks show {to}")
+
+
+def parameter_line(row: Mapping[str, Any]) -> str:
+    """One parameter in one line."""
+    low, high = row["value"]
+    value = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    allowed = f"({row['range'][0]:g} to {row['range'][1]:g})"
+    return f"  {row['name']:<22}{value:>14} {row['unit']:<6}{allowed:<16}{row['en']}"
 
 
 def task_line(task: Mapping[str, Any]) -> str:
@@ -275,7 +308,7 @@ def train(
 def check(
     policy: Policy,
     task: TaskOption = "",
-    suite: Suite = "basic",
+    suite: Suite = "",
     seed: CheckSeed = None,
     threads: Threads = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the latest unfinished check.")] = False,
@@ -296,7 +329,7 @@ def compare(
     a: Policy,
     b: Policy,
     task: TaskOption = "",
-    suite: Suite = "basic",
+    suite: Suite = "",
     seed: Seed = 0,
     threads: Threads = 0,
     json: Json = False,

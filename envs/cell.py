@@ -61,7 +61,8 @@ def dressed(
             target = scene.geom(name).id
             for field in SHAPE:
                 getattr(shown, field)[target] = getattr(model, field)[index]
-    shown.body_mass[:], shown.body_inertia[:] = model.body_mass, model.body_inertia
+    for field in ("body_mass", "body_inertia", "body_pos", "body_quat"):
+        getattr(shown, field)[:] = getattr(model, field)
     worn = mujoco.MjData(shown)
     kind = int(mujoco.mjtState.mjSTATE_INTEGRATION)
     state = np.empty(mujoco.mj_stateSize(model, kind))

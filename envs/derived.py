@@ -14,7 +14,7 @@ Derived = list[tuple[Signal, Derivation]]
 
 
 def arm(robot: Robot) -> Derived:
-    """Tool speed, and position, velocity and torque of the worst joint as a share of its limit."""
+    """Tool speed, power of the drives, and position, velocity and torque of the worst joint as a share of its limit."""
     middle, reach = 0.5 * (robot.q_min + robot.q_max), 0.5 * (robot.q_max - robot.q_min)
 
     def position(s: Lookup) -> Array:
@@ -26,8 +26,12 @@ def arm(robot: Robot) -> Derived:
     def torque(s: Lookup) -> Array:
         return np.asarray((np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1))
 
+    def power(s: Lookup) -> Array:
+        return np.asarray(np.maximum(s["arm.torque"] * s["arm.qd"], 0.0).sum(axis=-1))
+
     return [
         (described("tcp.speed", "m/s"), lambda s: norm(s["tcp.vel"])),
+        (described("drive.power", "W"), power),
         (described("arm.position.share", "1"), position),
         (described("arm.velocity.share", "1"), velocity),
         (described("arm.torque.share", "1"), torque),

@@ -129,6 +129,12 @@ def load_yaml(path: str | Path, model: type[Model]) -> Model:
         raise BadInput(_field_message(path, node, error.errors(), model)) from None
 
 
+def line_of(path: str | Path, *location: int | str) -> int:
+    """The line (from 1) of a field in a YAML file that was read already: where a finding about its meaning points to."""
+    node = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    return _locate(node, location)[0]
+
+
 def _syntax_message(path: Path, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark is not None else ""

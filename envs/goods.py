@@ -85,6 +85,12 @@ class Goods:
         if "geom_rgba" in fields:
             fields["geom_rgba"][:, geom, :3] = np.array([each.colour for each in self.kinds])[kind]
 
+    def weigh(self, model: mujoco.MjModel, fields: Mapping[str, Array], body: str, scale: Array) -> None:
+        """Multiply the free body's mass and inertia by `scale` `(n,)`, in place in `fields`."""
+        owner = model.body(body).id
+        fields["body_mass"][:, owner] *= scale
+        fields["body_inertia"][:, owner] *= scale[:, None]
+
 
 def lay(model: mujoco.MjModel, qpos: Array, body: str, pos: Array, yaw: Array) -> None:
     """Lay the free body at `pos` `(n, 3)` in m, turned by `yaw` `(n,)` in rad, in place in `qpos` `(n, nq)`; its joint is `<body>_free`."""

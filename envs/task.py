@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UnknownName
+from .parameters import Cell, Parameter, cell_of, parameters_of
 from .signals import Array, Derivation, Lookup, Signal, Signals, SignalTable
 from .streams import Streams
 
@@ -73,9 +74,14 @@ class Start:
 
 
 class Task(ABC):
-    """One job. Class attributes say what it is; methods say how it goes."""
+    """One job. Class attributes say what it is; methods say how it goes.
 
-    id: ClassVar[str]
+    Args:
+        cell: what was decided about the cell's parameters (see `parameters`); by default the normal variant. Another cell is another
+            job: `id` is then its whole spec, so that nothing learnt or judged in one is taken for the other.
+    """
+
+    id: str
     version: ClassVar[str] = "1"
     title: ClassVar[tuple[str, str]]
     robot_name: ClassVar[str]
@@ -86,6 +92,7 @@ class Task(ABC):
     action_names: ClassVar[tuple[str, ...]]
     commands: ClassVar[tuple[tuple[str, float], ...]]  # unit and scale of each: command = scale * action
     failures: ClassVar[tuple[str, ...]] = ()
+    damaging: ClassVar[tuple[str, ...]] = ()  # failures that leave a damaged part
     expanded: ClassVar[tuple[str, ...]] = ()
     looks: ClassVar[tuple[str, ...]] = ()  # shapes that are only looked at, but differ from world to world
     observe: ClassVar[Mapping[str, Term]]
@@ -94,6 +101,10 @@ class Task(ABC):
     part_body: ClassVar[str] = "part"
     tool_body: ClassVar[str] = "hand"
     rising: ClassVar[str] = "vz"  # the action that lifts the tool where it is positive
+
+    def __init__(self, cell: Cell | None = None) -> None:
+        self.cell = cell_of(self.id) if cell is None else cell
+        self.id = self.cell.spec
 
     @abstractmethod
     def build(self) -> mujoco.MjSpec:
@@ -255,11 +266,15 @@ def task_ids() -> list[str]:
 
 
 def get_task(task_id: str) -> Task:
-    """A fresh task. Raises UnknownName with the closest ids."""
+    """A fresh task, of an id, a spec or an edited cell file (see `parameters`). Raises UnknownName with the closest ids, BadInput."""
     classes = task_classes()
-    if task_id not in classes:
-        raise UnknownName("task", task_id, classes)
-    return classes[task_id]()
+    if task_id in classes:
+        return classes[task_id]()
+    name = task_id.partition(":")[0].partition(",")[0]
+    if not name.endswith(".yaml") and name not in classes:
+        raise UnknownName("task", name, classes)
+    cell = cell_of(task_id)
+    return classes[cell.task](cell)
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -274,9 +289,18 @@ def describe(task: Task) -> dict[str, Any]:
         ],
         "observation": [{"name": name, "unit": unit} for name, unit in task.observation_names],
         "action": list(task.action_names),
+        "variant": task.cell.variant,
+        "parameters": [
+            _parameter(name, row, task.cell[name]) for name, row in parameters_of(task.cell.task).items()
+        ],
         "takt_s": task.takt_s,
         "horizon_s": task.horizon_s,
         "control_hz": task.control_hz,
         "physics_hz": task.physics_hz,
         "reasons": list(task.reasons[1:]),
     }
+
+
+def _parameter(name: str, row: Parameter, span: tuple[float, float]) -> dict[str, Any]:
+    says = {"en": row.says.en, "ja": row.says.ja}
+    return {"name": name, "unit": row.unit, "value": list(span), "range": list(row.range), **says}

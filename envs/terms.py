@@ -52,6 +52,12 @@ def yaw_of(quat: Array) -> Array:
     return np.asarray(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
 
 
+def turned_xy(v: Array, angle: Array) -> Array:
+    """Horizontal vectors `(..., 2)` turned by angles `(...)` in rad; by zero, they are the same to the bit."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([cos * v[..., 0] - sin * v[..., 1], sin * v[..., 0] + cos * v[..., 1]], axis=-1)
+
+
 def wrap(angle: Array, period: float = 2.0 * np.pi) -> Array:
     """The angle's representative in [-period/2, period/2)."""
     return np.asarray(angle - period * np.floor(angle / period + 0.5))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ..envs.files import asset, load_yaml
 from ..envs.task import Task
 from ..safety.percent import at_least, at_most, plain
 from ..safety.result import CheckResult
-from ..safety.suite import Suite, suite_ids
+from ..safety.suite import Suite, load_suite, suite_ids
 
 FORBIDDEN = (
     r"\b(iso|ts)[ /\w:-]*\bcomplian(t|ce)", r"\bcertified\b", r"\bPL ?[a-e]\b", r"\bSIL ?[1-4]\b", r"\bEU AI Act complian",
@@ -117,7 +116,7 @@ def refuse_claims(text: str) -> None:
 
 def as_shipped(suite: Suite) -> bool:
     """Whether a suite is one of those that come with Genba, unchanged."""
-    return suite.id in suite_ids() and load_yaml(asset("suites", f"{suite.id}.yaml"), Suite) == suite
+    return suite.id in suite_ids() and load_suite(suite.id) == suite
 
 
 def _success_lines(result: CheckResult) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import asset
 from ..envs.task import get_task, task_ids
-from ..safety.suite import load_suite
+from ..safety.suite import load_suite, suite_for
 from .load import BUILT_IN, load_policy
 from .panel import panel
 from .show import Show
@@ -29,7 +29,6 @@ LATELY = 64  # ticks over which the pace is measured
 IDLE_S = 0.05
 REST_S = 2.0  # a class reads the outcome before the next episode begins
 FASTEST, SLOWEST = 100.0, 0.05
-SUITE = "basic"
 Say = Callable[[str], None]
 
 
@@ -181,7 +180,7 @@ def _show(what: str, task: str | None, seed: int) -> Show:
         policy = load_policy(what, task or "")
     except UnknownName:
         raise UnknownName("task, run or release", what, [*task_ids(), *BUILT_IN]) from None
-    job, suite = get_task(policy.task), load_suite(SUITE)
+    job, suite = get_task(policy.task), load_suite(suite_for(policy.task))
     binding = suite.bind(job)
     watched = [bound.constraint for bound in binding.assessed]
     conditions = [(condition.disturbance, condition.severity) for condition in suite.conditions]

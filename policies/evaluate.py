@@ -18,10 +18,10 @@ from ..safety.statistics import (
     paired_mean_difference,
     paired_quantile_difference,
 )
-from ..safety.suite import load_suite
+from ..safety.suite import load_suite, suite_for
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-SUITE, WORLDS = "basic", 256
+WORLDS = 256
 BAD_DAY = 3  # severity
 MARGINS = {"separation": "m", "grip-force": "N"}  # whose low quantile is compared
 LOW_SHARE, MAY_FALL = 0.05, 0.1
@@ -90,7 +90,7 @@ def evaluate(act: Act, task: Task, seeds: NDArray[np.int64], bad: int = 0, threa
         Episode(i, 0, NOMINAL if plain[i] else kinds[i % len(kinds)], 0 if plain[i] else BAD_DAY, int(seed))
         for i, seed in enumerate(seeds)
     ]
-    constraints = [bound.constraint for bound in load_suite(SUITE).bind(task).assessed]
+    constraints = [bound.constraint for bound in load_suite(suite_for(task.id)).bind(task).assessed]
     loops = [
         Loop(_Acting(act), task, constraints, kinds if bad else (), worlds, cores)
         for worlds, cores in split(min(WORLDS, n), threads)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import sha256_file, sha256_hex
+from ..envs.parameters import folder_name
 from ..envs.streams import Streams
 from ..envs.task import Task, get_task
 from .contract import Contract, contract_of, differences, read_contract
 from .manifest import NAME as MANIFEST
 from .manifest import verify_manifest
 from .onnx_policy import OnnxPolicy
-from .runs import CONTRACT, POLICY, WEIGHTS
+from .runs import CONFIG, CONTRACT, POLICY, WEIGHTS, read_config
 
 Rows = NDArray[np.float32]
 Act = Callable[[Rows, NDArray[np.int64], NDArray[np.int64]], Rows]
@@ -101,7 +102,7 @@ def _known_runs() -> list[str]:
 def _from_folder(folder: Path, task: str) -> LoadedPolicy:
     if not (folder / POLICY).is_file():
         if not (folder / WEIGHTS).is_file():
-            job = task or folder.resolve().parent.name
+            job = task or (read_config(folder)["task"] if (folder / CONFIG).is_file() else "TASK")
             raise BadInput(
                 f"{folder}: holds no {POLICY} and no {WEIGHTS}; go on with: genba train {job} --resume"
             )
@@ -115,7 +116,7 @@ def _from_release(folder: Path, task: str) -> LoadedPolicy:
     """A release as it left; new checks of it lie with the runs, since nothing may be added to a release."""
     verify_manifest(folder)
     found = _from_file(folder / POLICY, task, None)
-    return replace(found, folder=Path("runs") / found.task / found.name)
+    return replace(found, folder=Path("runs") / folder_name(found.task) / found.name)
 
 
 def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
@@ -133,7 +134,7 @@ def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
         home, name = path.parent, path.resolve().parent.name
     else:
         name = f"{path.stem}-{policy.sha256[:6]}"
-        home = path.parent if found is not None else _kept(runs / known.id / name, path)
+        home = path.parent if found is not None else _kept(runs / folder_name(known.id) / name, path)
     return LoadedPolicy("onnx", name, policy.sha256, known.id, home, policy.act)
 
 
@@ -149,7 +150,7 @@ def _kept(folder: Path, path: Path) -> Path:
 
 def _built_in(kind: str, task: Task) -> LoadedPolicy:
     source = Path(inspect.getfile(type(task)))
-    home = Path("runs") / task.id / kind
+    home = Path("runs") / folder_name(task.id) / kind
     if kind == "scripted":
 
         def expert(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
@@ -210,5 +211,5 @@ def _from_callable(spec: str, task: Task) -> LoadedPolicy:
             f"{spec}: {module_name} is not a Python file, so it cannot be told from another version"
         )
     digest = sha256_file(Path(inspect.getfile(module)))
-    home = Path("runs") / task.id / spec.replace(":", "-")
+    home = Path("runs") / folder_name(task.id) / spec.replace(":", "-")
     return LoadedPolicy("callable", spec, digest, task.id, home, act)

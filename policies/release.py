@@ -17,6 +17,7 @@ import numpy as np
 
 from ..envs.errors import BadInput, GenbaError, Refused
 from ..envs.files import atomic_write_bytes, atomic_write_text
+from ..envs.parameters import folder_name
 from ..envs.task import Task, get_task
 from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
 from ..safety.folders import find_check
@@ -76,7 +77,7 @@ def release(run: str | Path, out: str | Path = "releases") -> ReleaseResult:
     contract = _contract(result.folder.parent.parent, task)
     _refuse_odd_outputs(policy, contract)
     _refuse_other_episodes(result.evidence, policy)
-    folder = Path(out) / f"{plan.task}-{policy.sha256[:6]}"
+    folder = Path(out) / f"{folder_name(plan.task)}-{policy.sha256[:6]}"
     if folder.exists():
         return _already(folder, result)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")

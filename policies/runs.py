@@ -17,6 +17,7 @@ import yaml
 
 from ..envs.errors import BadInput
 from ..envs.files import atomic_write_text, plain_json
+from ..envs.parameters import folder_name
 
 POLICY, CONTRACT, CONFIG, SUMMARY = "policy.onnx", "contract.json", "config.yaml", "train.json"
 WEIGHTS = Path("checkpoints") / "policy.safetensors"
@@ -25,7 +26,7 @@ PACKAGES = ("genba", "mujoco", "numpy", "torch", "stable-baselines3", "gymnasium
 
 def new_run(task: str) -> Path:
     """Make the folder of a new run of `task` under `runs/` and return it."""
-    base = Path("runs") / task
+    base = Path("runs") / folder_name(task)
     number = 1
     while True:
         folder = base / f"{date.today().isoformat()}-{number:02d}"
@@ -39,7 +40,7 @@ def new_run(task: str) -> Path:
 
 def latest_unfinished(task: str) -> Path:
     """The newest run of `task` that has a configuration, and no summary or nothing that could act. Raises BadInput."""
-    base = Path("runs") / task
+    base = Path("runs") / folder_name(task)
     runs = [path for path in base.iterdir() if (path / CONFIG).is_file()] if base.is_dir() else []
     for folder in sorted(runs, key=_age, reverse=True):
         acts = (folder / POLICY).is_file() or (folder / WEIGHTS).is_file()

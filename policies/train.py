@@ -116,18 +116,18 @@ def train(
     if resume:
         if settings or steps is not None:
             raise BadInput("--resume goes on with the run's own recipe: leave out --set and --steps")
-        folder = latest_unfinished(task)
+        folder = latest_unfinished(job.id)
         seed, recipe = _read_recipe(folder)
     else:
-        recipe = recipe_for(task, settings or [], steps)
+        recipe = recipe_for(job.cell.task, settings or [], steps)
         if not 0 <= seed <= LARGEST_SEED:
             raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED}")
-        folder = new_run(task)
-        describe_run(folder, {"task": task, "seed": seed, "threads": threads, **_plain(recipe)})
+        folder = new_run(job.id)
+        describe_run(folder, {"task": job.id, "seed": seed, "threads": threads, **_plain(recipe)})
     try:
         return _train(job, folder, recipe, seed, threads, say)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{folder} is kept; go on with: genba train {task} --resume") from None
+        raise KeyboardInterrupt(f"{folder} is kept; go on with: genba train {job.id} --resume") from None
 
 
 def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, say: Say | None) -> TrainResult:

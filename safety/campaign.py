@@ -44,7 +44,7 @@ from .policy import Judged, OneAtATime, Policy
 from .progress import Progress, Say
 from .result import CheckResult, conclude
 from .shards import write_shard
-from .suite import Suite, load_suite
+from .suite import Suite, load_suite, suite_for
 
 WORLDS = 256
 VERSIONS = ("mujoco", "numpy", "onnxruntime")
@@ -53,7 +53,7 @@ VERSIONS = ("mujoco", "numpy", "onnxruntime")
 def check(
     policy: Judged,
     *,
-    suite: str | Suite = "basic",
+    suite: str | Suite = "",
     seed: int | None = None,
     threads: int = 0,
     resume: bool = False,
@@ -63,7 +63,7 @@ def check(
     """Judge a policy by a suite, leave the evidence in a numbered folder of the policy's run, and say the verdict.
 
     Args:
-        suite: a suite, its id or its file.
+        suite: a suite, its id or its file; by default the cell's own.
         seed: 0 to 999,999 fixes the judged episodes; None draws new ones for each attempt.
         threads: engine threads, 0 for all processors; never changes a result.
         resume: go on with the latest unfinished check.
@@ -76,7 +76,7 @@ def check(
     """
     began = time.perf_counter()
     task = get_task(policy.task)
-    chosen = suite if isinstance(suite, Suite) else load_suite(suite)
+    chosen = suite if isinstance(suite, Suite) else load_suite(suite or suite_for(task.id))
     binding = chosen.bind(task)
     _probe(policy, task)
     folder = resumed(policy, task, chosen, seed) if resume else begin(policy, task, chosen, binding, seed)
@@ -109,6 +109,8 @@ def make_plan(policy: Policy, task: Task, suite: Suite, binding: Binding, seed_b
     return Plan(
         task=task.id,
         task_version=task.version,
+        cell=dict(task.cell.values),
+        damaging=task.damaging,
         suite=suite,
         policy=PolicyIdentity(kind=policy.kind, name=policy.name, sha256=policy.sha256),
         conditions=conditions,

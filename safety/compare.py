@@ -24,7 +24,7 @@ from .statistics import (
     paired_quantile_difference,
     paired_rate_difference,
 )
-from .suite import Suite, load_suite
+from .suite import Suite, load_suite, suite_for
 
 CONFIDENCE = 0.95
 LOW_SHARE = 0.05  # the quantile of margins that is compared
@@ -116,7 +116,7 @@ def compare(
     a: Judged,
     b: Judged,
     *,
-    suite: str | Suite = "basic",
+    suite: str | Suite = "",
     seed: int = 0,
     threads: int = 0,
     say: Say | None = None,
@@ -126,7 +126,7 @@ def compare(
         raise BadInput(
             f"{a.name} is for {a.task}, {b.name} for {b.task}: only policies of one task can be compared"
         )
-    chosen = suite if isinstance(suite, Suite) else load_suite(suite)
+    chosen = suite if isinstance(suite, Suite) else load_suite(suite or suite_for(a.task))
     return compared(*(_evidence(policy, chosen, seed, threads, say) for policy in (a, b)))
 
 

@@ -70,6 +70,7 @@ class Loop:
         self.playing: list[Episode | None] = [None] * self.worlds.rows
         self.active = np.zeros(self.worlds.rows, bool)
         self.monitor_s = 0.0
+        self._energy = np.zeros(self.worlds.rows)
         self._metrics = {name: np.zeros(self.worlds.rows) for name in metrics}
 
     def play(
@@ -110,7 +111,7 @@ class Loop:
         self.active[ids] = True
         for world, episode in zip(ids, batch, strict=True):
             self.playing[world] = episode
-        for total in self._metrics.values():
+        for total in (self._energy, *self._metrics.values()):
             total[ids] = 0.0
         self.monitor.restart(ids)
 
@@ -120,6 +121,8 @@ class Loop:
         began = time.perf_counter()
         self.monitor.update(worlds.signals, self.active)
         self.monitor_s += time.perf_counter() - began
+        worked = worlds.signals["drive.power"].sum(axis=1) / self.task.physics_hz
+        self._energy += np.where(self.active, worked, 0.0)
         for name, total in self._metrics.items():
             total += worlds.rewards[name]
 
@@ -157,6 +160,7 @@ class Loop:
             "time_s": float(worlds.time_s[world]),
             "cycle_s": float(worlds.cycle_s[world]),
             "return": float(worlds.returns[world]),
+            "energy_j": float(self._energy[world]),
             "limits_active": float(worlds.limits_active[world]),
             "in_path": bool(worlds.in_path[world]),
             "trace_sha256": worlds.trace_sha256(world),

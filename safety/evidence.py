@@ -212,7 +212,8 @@ def identities(episodes: Sequence[Episode]) -> dict[str, list[Any]]:
 
 
 OUTCOME = (
-    "success", "reason", "steps", "time_s", "cycle_s", "return", "limits_active", "in_path", "trace_sha256",
+    "success", "reason", "steps", "time_s", "cycle_s", "return", "energy_j", "limits_active", "in_path",
+    "trace_sha256",
 )  # fmt: skip
 
 

@@ -65,6 +65,8 @@ class Plan(_Frozen):
     format: Literal[1] = 1
     task: str
     task_version: str
+    cell: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    damaging: tuple[str, ...] = ()
     suite: Suite
     policy: PolicyIdentity
     conditions: tuple[Condition, ...] = Field(min_length=1)

@@ -134,6 +134,10 @@ def loop_of(plan: Plan, policy: Policy, worlds: int, threads: int) -> Loop:
         raise BadInput(
             f"judged as {plan.task}/{plan.task_version}, but this Genba has {task.key}: check again"
         )
+    if plan.cell != task.cell.values:
+        raise BadInput(
+            f"judged in another cell of {plan.task} than this Genba's assets/cells say: check again"
+        )
     assessed = {each.id for each in plan.assessed}
     constraints = [constraint for constraint in plan.suite.values if constraint.id in assessed]
     names = [condition.disturbance for condition in plan.conditions]

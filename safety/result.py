@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from .evidence import Evidence, read_evidence
 from .folders import attempt_of, find_check
 from .percent import at_least, at_most, plain
+from .production import line as made_line
+from .production import production
 from .verdict import ConstraintResult, Counts, Verdict, judge
 
 LISTED = 10  # findings of one constraint or reason; the evidence has them all
@@ -99,6 +101,7 @@ class CheckResult:
             ],
             "not_assessed": [each.model_dump() for each in plan.not_assessed],
             "conditions": condition_rows(evidence),
+            "production": production(evidence),
             "findings": [finding.as_json() for finding in self.findings],
         }  # fmt: skip
 
@@ -120,6 +123,8 @@ class CheckResult:
                 f"         {'success ' + where:<22}{'at least ' + at_least(level.lower):>31} ({count}), demanded "
                 f"{plain(level.demand)}"
             )
+        made = production(self.evidence)
+        lines.append(f"         made     {made_line(made)}")
         reasons = self.verdict.reasons
         more = [f"and {len(reasons) - SHOWN} more reasons (--json has them)"] if len(reasons) > SHOWN else []
         clean = self.verdict.more_episodes

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..envs.errors import BadInput, UnknownName
-from ..envs.files import asset, atomic_write_bytes, load_yaml
+from ..envs.files import asset, atomic_write_bytes, line_of, load_yaml
 from .constraints import Binding, Constraint, bind
 from .constraints_yaml import ConstraintModel, SaysModel, refuse_repeated_ids
 
 if TYPE_CHECKING:
     from ..envs.task import Task
 
-NOMINAL = "none"
+NOMINAL, BASIC = "none", "basic"
+NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 Severity = Annotated[int, Field(ge=1, le=5)]
 
 
@@ -55,10 +56,14 @@ class VerdictRules(_Frozen):
 
 
 class Suite(_Frozen):
-    """What a policy is asked to keep, where, how often, and what counts as enough."""
+    """What a policy is asked to keep, where, how often, and what counts as enough.
 
-    id: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
+    `extends` names the suite whose constraints, conditions and rules it began with.
+    """
+
+    id: str = Field(pattern=NAME, max_length=40)
     title: SaysModel
+    extends: str | None = None
     episodes_per_condition: int = Field(ge=1, le=100_000)
     disturbances: dict[str, tuple[Severity, ...]] = Field(default_factory=dict)
     verdict: VerdictRules
@@ -110,6 +115,37 @@ class Suite(_Frozen):
         return bind(self.values, task.table, meanings())
 
 
+class _Extension(_Frozen):
+    """A suite file that begins with another suite: what it leaves out is as there, constraints are added or, by id, replaced."""
+
+    id: str = Field(pattern=NAME, max_length=40)
+    title: SaysModel
+    extends: str
+    episodes_per_condition: int | None = Field(default=None, ge=1, le=100_000)
+    disturbances: dict[str, tuple[Severity, ...]] | None = None
+    verdict: VerdictRules | None = None
+    constraints: tuple[ConstraintModel, ...] = ()
+
+    def on(self, base: Suite) -> Suite:
+        """The whole suite. Raises ValidationError."""
+        own = {each.id for each in self.constraints}
+        given = {
+            name: value
+            for name in ("episodes_per_condition", "disturbances", "verdict")
+            if (value := getattr(self, name)) is not None
+        }
+        kept = tuple(each for each in base.constraints if each.id not in own)
+        whole = {name: getattr(base, name) for name in Suite.model_fields}
+        own_words = {"id": self.id, "title": self.title, "extends": self.extends}
+        return Suite(**{**whole, **given, **own_words, "constraints": (*kept, *self.constraints)})
+
+
+class _Opening(BaseModel):
+    """What decides how a suite file is read."""
+
+    extends: Any = None
+
+
 def suite_ids() -> list[str]:
     """The suites that come with Genba."""
     return sorted(path.stem for path in asset("suites").glob("*.yaml"))
@@ -133,11 +169,34 @@ def load_suite(name: str) -> Suite:
     """
     from ..envs.disturbances import disturbance_classes
 
-    suite = load_yaml(suite_path(name), Suite)
+    suite = _read(suite_path(name), ())
     for disturbance in suite.disturbances:
         if disturbance not in disturbance_classes():
             raise UnknownName("disturbance", disturbance, disturbance_classes())
     return suite
+
+
+def _read(path: Path, readers: tuple[Path, ...]) -> Suite:
+    """The suite in a file, with what it extends. Raises as `load_suite`."""
+    if load_yaml(path, _Opening).extends is None:
+        return load_yaml(path, Suite)
+    if path in readers:
+        raise BadInput(f"{path}:{line_of(path, 'extends')}: field extends: leads back to this file")
+    extension = load_yaml(path, _Extension)
+    try:
+        return extension.on(_read(suite_path(extension.extends), (*readers, path)))
+    except UnknownName as error:
+        raise BadInput(f"{path}:{line_of(path, 'extends')}: field extends: {error}") from None
+    except ValidationError as error:
+        raise BadInput(
+            f"{path}: does not fit what it extends: {error.errors()[0]['msg'].partition(', ')[2]}"
+        ) from None
+
+
+def suite_for(task_id: str) -> str:
+    """The id of the suite that a task is judged by unless another is named: its cell's own, else `basic`."""
+    cell = task_id.partition(":")[0].partition(",")[0]
+    return cell if cell in suite_ids() else BASIC
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ WRITTEN_OUT = {
 SYMBOLS = ("1", "m", "s", "kg", "rad", "N", "J", "W", "Pa", "Hz", "K", "V", "A")
 SHOWN = (
     "1", "m", "m/s", "m/s^2", "m/s^3", "rad", "rad/s", "rad/s^2", "rad/s^3", "N", "N*m", "N/s", "N/m", "N*m/s",
-    "s", "1/s", "kg", "Pa",
+    "s", "1/s", "kg", "Pa", "W",
 )  # fmt: skip
 FACTOR = re.compile(r"([*/]?)([A-Za-z%]+|1)(?:\^?(-?\d))?")
 

@@ -56,6 +56,7 @@ def make_row(plan: Plan, index: int, **changes: Any) -> Row:
         "time_s": 6.0,
         "cycle_s": 5.0 if index % 3 else math.nan,
         "return": -20.0 / 3.0 + index,
+        "energy_j": 40.0,
         "limits_active": 0.1,
         "in_path": index % 2 == 0,
         "trace_sha256": f"{index:064x}",

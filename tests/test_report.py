@@ -82,7 +82,7 @@ def _row(plan: Plan, index: int, rng: np.random.Generator) -> Row:
     outcome: Row = {
         "episode": index, "condition": episode.condition, "disturbance": episode.disturbance, "severity": episode.severity,
         "seed": episode.seed, "success": True, "reason": "success", "steps": 250, "time_s": 5.0,
-        "cycle_s": float(rng.uniform(3.5, 6.0)), "return": 1.0, "limits_active": 0.0, "in_path": bool(index % 2),
+        "cycle_s": float(rng.uniform(3.5, 6.0)), "return": 1.0, "energy_j": 40.0, "limits_active": 0.0, "in_path": bool(index % 2),
         "trace_sha256": "00" * 32,
     }  # fmt: skip
     margins = {f"margin.{name}": float(rng.uniform(0.1, 0.5)) for name in ids}

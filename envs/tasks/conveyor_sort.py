@@ -19,7 +19,7 @@ from ..scara import ScaraTwist
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import near, norm, norm_xy, ramp, wrap, yaw_of
+from ..terms import near, norm, norm_xy, ramp, turned_xy, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ConveyorSort(Task):
     takt_s, horizon_s = 4.0, 8.0
     action_names = ("vx", "vy", "vz", "yaw_rate", "vacuum")
     failures = ("dropped", "wrong-bin", "missed")
-    expanded = (*FIELDS, "geom_pos", "geom_rgba", "geom_surfacevel")
+    expanded = (*FIELDS, "geom_pos", "geom_rgba", "geom_surfacevel", "body_pos", "body_quat")
     looks = ("part_mark", "part_ring", "other_1_mark", "other_2_mark")
     sensed = {"part.pos": 1.0, "tcp.pos": 0.2}
     tool_body = "tool"
@@ -116,6 +116,7 @@ class ConveyorSort(Task):
             per_episode("part.class", "1", (3,)),
             per_episode("part.size", "m", (3,)),
             per_episode("belt.speed", "m/s"),
+            per_episode("bin.pos", "m", (6,)),
         ]
         constants = [
             constant("tcp.speed.limit", "m/s", TCP_SPEED_LIMIT),
@@ -128,7 +129,9 @@ class ConveyorSort(Task):
         kinds = [streams.choice("part.class", 3)] + [
             streams.choice(f"other.{i}.class", 3) for i in range(OTHERS)
         ]
-        speed = streams.between("belt.speed", 0.1, 0.3)
+        speed = streams.between("belt.speed", *self.cell["belt.speed"])
+        turn = streams.between("bin.shift", -1.0, 1.0, (3,)) * self.cell.one("bin.shift")
+        bins = turned_xy(BINS, turn)
         q = robot.home + streams.between("arm.q", -1.0, 1.0, (4,)) * np.array([0.15, 0.15, 0.015, 0.5])
         qpos = np.repeat(self.model.qpos0[None], n, axis=0)
         for i, joint in enumerate(robot.joints):
@@ -139,24 +142,37 @@ class ConveyorSort(Task):
             lay(self.model, qpos, body, np.column_stack([xy, BELT_TOP + GOODS.half[kind, 2]]), yaw)
         ctrl = np.zeros((n, self.model.nu))
         ctrl[:, :4] = q
-        kind = kinds[0]
-        goal = np.column_stack([BINS[kind], BIN_FLOOR + GOODS.half[kind, 2]])[:, None]
-        quat = yaw_quat(BIN_ANGLE[kind])[:, None]
-        held = {"part.class": np.eye(3)[kind], "part.size": GOODS.half[kind], "belt.speed": speed}
-        return Start(qpos, ctrl, goal, quat, self._fields(kinds, speed), held, {})
+        kind, rows = kinds[0], np.arange(n)
+        goal = np.column_stack([bins[rows, kind], BIN_FLOOR + GOODS.half[kind, 2]])[:, None]
+        quat = yaw_quat(BIN_ANGLE[kind] + turn[rows, kind])[:, None]
+        held = {
+            "part.class": np.eye(3)[kind],
+            "part.size": GOODS.half[kind],
+            "belt.speed": speed,
+            "bin.pos": bins.reshape(n, 6),
+        }
+        fields = self._fields(kinds, speed)
+        for i in range(3):
+            body = self.model.body(f"bin_{i + 1}").id
+            fields["body_pos"][:, body, :2] = turned_xy(fields["body_pos"][:, body, :2], turn[:, i])
+            fields["body_quat"][:, body, ::3] = turned_xy(fields["body_quat"][:, body, ::3], turn[:, i] / 2)
+        scale = streams.between("part.mass", *self.cell["part.mass.scale"])
+        for body_name in self._goods():
+            GOODS.weigh(self.model, fields, body_name, scale)
+        return Start(qpos, ctrl, goal, quat, fields, held, {})
 
     def _goods(self) -> tuple[str, ...]:
         return ("part", *(f"other_{i + 1}" for i in range(OTHERS)))
 
     def _spots(self, streams: Streams) -> list[Array]:
         """Where the goods lie on the belt, each `(n, 2)`: one neighbour ahead, one behind, 45 to 120 mm from the judged part."""
-        n = len(streams)
+        n, across = len(streams), self.cell.one("part.across")
         part = np.column_stack(
-            [streams.between("part.x", -0.03, 0.03), streams.between("part.y", -0.28, -0.16)]
+            [streams.between("part.x", -across, across), streams.between("part.y", -0.28, -0.16)]
         )
         spots = [part]
         for i in range(OTHERS):
-            distance = streams.between(f"other.{i}.distance", 0.045, 0.12)
+            distance = streams.between(f"other.{i}.distance", *self.cell["neighbour.distance"])
             aside = np.clip(
                 streams.between(f"other.{i}.x", -0.04, 0.04) - part[:, 0], -0.8 * distance, 0.8 * distance
             )
@@ -217,7 +233,7 @@ class ConveyorSort(Task):
     def failed(self, s: Lookup) -> NDArray[np.int64]:
         at, free = s["part.pos"], s["vacuum.contacts"] <= 0.0
         own = s["part.class"] > 0.5
-        in_bin = np.stack([norm_xy(at[:, :2] - centre) < BIN_HALF for centre in BINS], axis=1)
+        in_bin = norm_xy(at[:, None, :2] - s["bin.pos"].reshape(-1, 3, 2)) < BIN_HALF
         wrong = free & (at[:, 2] < BIN_FLOOR + 0.03) & (s["part.speed"] < 0.05) & (in_bin & ~own).any(axis=1)
         on_line = np.abs(at[:, 0] - BELT_X) < 0.10
         passed = free & on_line & (at[:, 1] > PASSED_Y)

@@ -132,7 +132,7 @@ class KitPick(Task):
     takt_s, horizon_s = 8.0, 12.0
     action_names = ("vx", "vy", "vz", "yaw_rate", "gripper")
     failures = ("dropped", "wrong-slot")
-    expanded = FIELDS
+    expanded = (*FIELDS, "body_pos")
     sensed = {"part.pos": 1.0, "worker.hand.pos": 2.0, "tcp.pos": 0.2}
     tool_body = "hand"
     speed, turn = 0.8, 2.0
@@ -164,10 +164,12 @@ class KitPick(Task):
         return derived, held, constants
 
     def place(self, streams: Streams) -> Start:
-        n = len(streams)
+        n, cell = len(streams), self.cell
         kind, slot = streams.choice("part.shape", 3), streams.choice("slot", 4)
         half = GOODS.half[kind]
-        xy = TOTE + streams.between("part.xy", -1.0, 1.0, (2,)) * np.array([0.10, 0.055])
+        spread = np.array([cell.one("tote.spread.x"), cell.one("tote.spread.y")])
+        xy = TOTE + streams.between("part.xy", -1.0, 1.0, (2,)) * spread
+        shift = streams.between("tray.shift", -1.0, 1.0, (2,)) * cell.one("tray.shift")
         yaw = streams.between("part.yaw", -np.pi / 2, np.pi / 2)
         q = START_Q + streams.between("arm.q", -0.08, 0.08, (7,)) * np.array([1.5, 1, 1, 1, 1, 1, 2])
         reach = self._reach(streams)
@@ -186,7 +188,9 @@ class KitPick(Task):
         ctrl[:, :7], ctrl[:, 7], ctrl[:, 8:11] = q, GRIP_FORCE, rest
         fields = {name: np.repeat(getattr(self.model, name)[None], n, axis=0) for name in self.expanded}
         GOODS.shape(self.model, fields, "part", kind)
-        goal = np.column_stack([SLOTS[slot], TRAY_TOP + half[:, 2]])[:, None]
+        GOODS.weigh(self.model, fields, "part", streams.between("part.mass", *cell["part.mass.scale"]))
+        fields["body_pos"][:, self.model.body("tray").id, :2] += shift
+        goal = np.column_stack([SLOTS[slot] + shift, TRAY_TOP + half[:, 2]])[:, None]
         held = {"part.shape": np.eye(3)[kind], "part.size": half}
         return Start(
             qpos, ctrl, goal, np.tile([1.0, 0, 0, 0], (n, 1, 1)), fields, held, {**reach, "rest": rest}
@@ -194,14 +198,12 @@ class KitPick(Task):
 
     def _reach(self, streams: Streams) -> dict[str, Array]:
         """When and where the worker reaches in: start, way in, stay, way out (s), and the point (m)."""
+        times = ("reach.start", "reach.in", "reach.stay", "reach.out")
         return {
-            "reach.start": streams.between("reach.start", 0.4, 1.9),
-            "reach.in": streams.between("reach.in", 0.9, 1.3),
-            "reach.stay": streams.between("reach.stay", 0.4, 0.9),
-            "reach.out": streams.between("reach.out", 0.8, 1.1),
+            **{name: streams.between(name, *self.cell[name]) for name in times},
             "reach.point": np.column_stack(
                 [
-                    streams.between("reach.x", 0.45, 0.54),
+                    streams.between("reach.x", *self.cell["reach.x"]),
                     streams.between("reach.y", -0.08, 0.10),
                     streams.between("reach.z", 0.14, 0.20),
                 ]
@@ -271,7 +273,9 @@ class KitPick(Task):
         at, free = s["part.pos"], s["grip.force.max"] <= 0.0
         still = s["part.speed"] < 0.02
         in_tote = (np.abs(at[:, :2] - TOTE) < np.array([0.18, 0.14])).all(axis=1)
-        in_tray = (np.abs(at[:, :2] - TRAY) < TRAY_HALF + 0.01).all(axis=1)
+        in_tray = (np.abs(at[:, :2] - TRAY) < TRAY_HALF + 0.01).all(
+            axis=1
+        )  # a shifted tray's rim is taken in by the 10 mm
         low = at[:, 2] < 0.05
         dropped = (at[:, 2] < -0.05) | (free & still & low & ~in_tote & ~in_tray)
         wrong = free & still & low & in_tray & (norm_xy(_goal_from_part(s)) > 0.035)
