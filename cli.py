@@ -356,7 +356,9 @@ def release(run: Run, json: Json = False) -> None:
 
 @app.command()
 def run(
-    release: Annotated[str, typer.Argument(help="A release folder.")],
+    release: Annotated[
+        str, typer.Argument(help="A release folder, or a task id for the release that comes with Genba.")
+    ],
     episodes: Annotated[int, typer.Option(help="How many episodes.", min=1)] = 20,
     seed: Seed = 0,
     video: Video = None,
@@ -408,6 +410,21 @@ def bench_envs(
         from genba.envs.bench import bench
 
         result = bench(worlds=worlds, threads=threads, say=say)
+    deliver(result, json)
+
+
+@bench_app.command("cells")
+def bench_cells(
+    out: Annotated[Path, typer.Option(help="Where cells.md and its pictures go.")] = Path("docs"),
+    episodes: Annotated[int, typer.Option(help="Episodes of each expert.", min=8)] = 1000,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """Every cell measured, and the page that shows them."""
+    with quiet_stdout(json):
+        from genba.policies.bench_cells import bench_cells as work
+
+        result = work(out, episodes, threads, say)
     deliver(result, json)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from .engine import Engine, Ids, Replay
 from .errors import EnvironmentProblem
 from .gym import CellEnv, env_id
+from .platform import cores
 from .signals import Array
 from .task import Task, get_task, task_ids
 from .worlds import Worlds
@@ -223,9 +224,7 @@ class Speeds:
 
 def bench(worlds: int = 128, threads: int = 0, say: Say | None = None) -> Speeds:
     """Measure every task; about twenty seconds each."""
-    import os
-
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = cores()
     cells = {}
     for task_id in task_ids():
         if say is not None:

@@ -15,7 +15,9 @@ import numpy as np
 from .files import asset
 
 FIXTURE, ROBOT, PART, PERSON = 1, 2, 4, 8
-SHAPE = ("geom_type", "geom_size", "geom_rbound", "geom_aabb", "geom_pos", "geom_rgba", "geom_friction")
+SHAPE = (
+    "geom_type", "geom_size", "geom_rbound", "geom_aabb", "geom_pos", "geom_quat", "geom_rgba", "geom_friction",
+)  # fmt: skip
 
 
 def compose(cell: str, robot_root: str) -> mujoco.MjSpec:
@@ -61,6 +63,7 @@ def dressed(
             target = scene.geom(name).id
             for field in SHAPE:
                 getattr(shown, field)[target] = getattr(model, field)[index]
+    shown.geom_sameframe[:] = 0  # a shape may have been moved out of its body's frame
     for field in ("body_mass", "body_inertia", "body_pos", "body_quat"):
         getattr(shown, field)[:] = getattr(model, field)
     worn = mujoco.MjData(shown)

@@ -57,7 +57,8 @@ def ramp_targets(start: Array, end: Array, substeps: int) -> Array:
 class CartesianTwist:
     """Tool velocity in the world frame with the tool kept pointing down, by damped least squares with a posture in the null space.
 
-    Action: vx, vy, vz (times `speed` m/s, which the tool is never told to exceed), yaw rate (times `turn` rad/s), gripper (times its force; below zero closes).
+    Action: vx, vy, vz (times `speed` m/s, which the tool is never told to exceed), yaw rate (times `turn` rad/s), and the tool: a gripper
+    (times its force; below zero closes) or a vacuum (on above zero).
     Joint commands obey acceleration, velocity (position dependent where published) and range; the command leads the measured
     joints by no more than makes the servos pull with `push_share` of their torque limit, so that a blocked arm stays gentle.
     """
@@ -75,19 +76,24 @@ class CartesianTwist:
         speed: float,
         turn: float,
         tool_body: str,
-        grip: str,
-        grip_force: float,
+        grip_force: float = 0.0,
     ) -> None:
         model = engine.model
         self.engine, self.robot, self.posture, self.speed, self.turn = engine, robot, posture, speed, turn
         self.body = model.body(tool_body).id
         self.dofs = _span([int(model.joint(name).dofadr[0]) for name in robot.joints])
         self.actuators = _span([model.actuator(f"arm{i + 1}").id for i in range(len(robot.joints))])
-        self.grip = model.actuator(grip).id
-        self.grip_force = min(grip_force, float(model.actuator_forcerange[self.grip, 1]))
+        self.tool = model.actuator(robot.gripper.actuator).id
+        self.vacuum = robot.gripper.kind == "vacuum"
+        self.grip_force = min(grip_force, float(model.actuator_forcerange[self.tool, 1]))
         gain = model.actuator_gainprm[self.actuators, 0]
         self.lead = self.push_share * robot.tau_max / gain
         self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain
+        own = [model.joint(name).id for name in robot.joints]
+        self.weighs = not model.jnt_actgravcomp[
+            own
+        ].any()  # the servos carry the arm: its weight is fed forward
+        self.gain = gain
         self.dt = engine.substeps * model.opt.timestep
         margin = 0.01
         self.low, self.high = robot.q_min + margin, robot.q_max - margin
@@ -110,8 +116,13 @@ class CartesianTwist:
         clamped |= stopped.any(axis=1)
         self.qd = np.where(stopped, 0.0, velocity)
         self.q = held
-        out[:, :, self.actuators] = ramp_targets(start, self.q + self.feed_forward * self.qd, out.shape[1])
-        out[:, :, self.grip] = (action[:, 4] * self.grip_force)[:, None]
+        end = self.q + self.feed_forward * self.qd
+        if self.weighs:
+            carried = self.engine.bias[:, self.dofs] / self.gain
+            start, end = start + carried, end + carried
+        out[:, :, self.actuators] = ramp_targets(start, end, out.shape[1])
+        tool = action[:, 4] > 0.0 if self.vacuum else action[:, 4] * self.grip_force
+        out[:, :, self.tool] = tool[:, None]
         return clamped
 
     def _joint_velocity(self, action: Array, slower: Array, now: Lookup) -> Array:

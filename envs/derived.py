@@ -49,12 +49,12 @@ def part(holding: str) -> Derived:
     ]
 
 
-def zones(workspace: Box, keepout: Box) -> Derived:
+def zones(workspace: Box, keepout: Box | None = None) -> Derived:
     """Distance of the tool to the faces of its workspace (positive inside) and to a box it keeps out of (positive outside)."""
-    return [
-        (described("workspace.margin", "m"), lambda s: -box_margin(s["tcp.pos"], *workspace)),
-        (described("keepout.margin", "m"), lambda s: box_margin(s["tcp.pos"], *keepout)),
-    ]
+    inside: Derived = [(described("workspace.margin", "m"), lambda s: -box_margin(s["tcp.pos"], *workspace))]
+    if keepout is None:
+        return inside
+    return [*inside, (described("keepout.margin", "m"), lambda s: box_margin(s["tcp.pos"], *keepout))]
 
 
 def constant(name: str, unit: str, value: float) -> tuple[float, Signal]:

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from .platform import fingerprint
+from .platform import cores, fingerprint
 
 NEEDED = ("gymnasium", "mujoco", "numpy", "onnxruntime", "opencv-python-headless", "pyarrow", "scipy", "av")
 LEARNING = ("torch", "stable-baselines3", "onnx", "onnxscript", "safetensors", "tensorboard")
@@ -78,7 +78,7 @@ def examine(folder: Path | None = None) -> Diagnosis:
         mujoco_solvers,
         rendering,
         browser,
-        cores,
+        processors,
         memory,
         lambda: writing(folder or Path.cwd()),
     )
@@ -198,8 +198,8 @@ def browser() -> Finding:
     return Finding("browser", "note", "no Chromium: the browser tests are skipped", mend)
 
 
-def cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processors() -> Finding:
+    usable = cores()
     if usable >= 2:
         return Finding("cores", "ok", f"{usable}")
     return Finding("cores", "note", "1", "the stated times are for two cores; expect twice as long")

@@ -32,6 +32,7 @@ _UNITS = {
     mujoco.mjtSensor.mjSENS_TORQUE: "N*m",
     mujoco.mjtSensor.mjSENS_TOUCH: "N",
     mujoco.mjtSensor.mjSENS_INSIDESITE: "1",
+    mujoco.mjtSensor.mjSENS_ACTUATORFRC: "N*m",
 }
 _JOINT_UNITS = {
     mujoco.mjtSensor.mjSENS_JOINTPOS: ("rad", "m"),
@@ -121,6 +122,7 @@ class Engine:
         self.mocap_pos = self.batch.bind("mocap_pos")
         self.mocap_quat = self.batch.bind("mocap_quat")
         self.wrench = self.batch.bind("xfrc_applied")
+        self.bias = self.batch.bind("qfrc_bias")
         self._sensordata = self.batch.bind("sensordata")
         self._warnings = np.zeros(self.worlds, np.int64)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ def fingerprint() -> dict[str, str]:
         "python": platform.python_version(),
     }
     return here | {library: _version(library) for library in LIBRARIES}
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def same_platform(a: Mapping[str, str], b: Mapping[str, str]) -> bool:

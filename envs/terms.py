@@ -46,6 +46,16 @@ def components(v: Array) -> Array:
     return np.ascontiguousarray(v.transpose(-1, *range(v.ndim - 1)))
 
 
+def rotated(quat: Array, v: Array) -> Array:
+    """Vectors `(..., 3)` of a body's frame in the world's, by its quaternions `(..., 4)`, w first."""
+    w, x, y, z = components(quat)
+    a, b, c = components(v)
+    p, q, r = 2.0 * (y * c - z * b), 2.0 * (z * a - x * c), 2.0 * (x * b - y * a)
+    return np.stack(
+        [a + w * p + (y * r - z * q), b + w * q + (z * p - x * r), c + w * r + (x * q - y * p)], axis=-1
+    )
+
+
 def yaw_of(quat: Array) -> Array:
     """Yaw in rad of quaternions `(..., 4)`, w first."""
     w, x, y, z = components(quat)

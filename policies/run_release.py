@@ -19,6 +19,7 @@ from ..safety.plan import SEEDS_PER_BASE, Episode
 from ..safety.progress import Progress, Say
 from .contract import contract_of, differences
 from .runtime import Runtime
+from .shipped import release_folder
 
 WORLDS = 20
 STOPPED = "stopped"
@@ -89,6 +90,7 @@ def run(
     Raises:
         BadInput, Refused: no release, or one that was changed or does not fit this Genba.
     """
+    release = release_folder(release)
     runtime = Runtime(release)
     task = get_task(runtime.task)
     other = differences(runtime.contract, contract_of(task))

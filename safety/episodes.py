@@ -7,7 +7,6 @@ the worlds of the other step.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.platform import cores
 from ..envs.task import Task
 from ..envs.worlds import Worlds
 from .constraints import Constraint
@@ -176,12 +176,10 @@ class _LeftError(Exception):
 
 def split(worlds: int, threads: int) -> list[tuple[int, int]]:
     """(worlds, threads) of each of the loops that share `worlds` and `threads` (0: all processors): two where both can be shared."""
-    cores = threads or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    if cores < 2 or worlds < 4:
+    available = threads or cores()
+    if available < 2 or worlds < 4:
         return [(worlds, threads)]
-    return [(worlds - worlds // 2, cores - cores // 2), (worlds // 2, cores // 2)]
+    return [(worlds - worlds // 2, available - available // 2), (worlds // 2, available // 2)]
 
 
 def side_by_side(loops: Sequence[Loop], episodes: Sequence[Episode]) -> Generator[Row, None, None]:

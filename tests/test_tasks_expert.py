@@ -105,7 +105,45 @@ def sorted_into_its_nest(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
     return bool(np.hypot(*off[:2]) < 0.0125 and abs(off[2]) < 0.0035 and along > np.cos(0.105) and not cup)
 
 
-ORACLES: dict[str, Oracle] = {"kit-pick": kitted, "conveyor-sort": sorted_into_its_nest}
+def inserted(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+    """peg-insert: upright on the floor of the hole, its lower end deep below the face of the block, out of the fingers."""
+    position, turned = part_pose(model, data)
+    geom, floor = model.geom("part_geom"), data.geom("block_floor")
+    half = geom.size[1] if geom.type[0] == mujoco.mjtGeom.mjGEOM_CYLINDER else geom.size[2]
+    lower_end = position - half * turned[:, 2]
+    top = floor.xpos[2] + model.geom("block_floor").size[2]
+    on_floor = abs(lower_end[2] - top) < 0.0027
+    in_hole = np.linalg.norm(lower_end[:2] - floor.xpos[:2]) < 0.0045 and turned[2, 2] > 0.994
+    held = {"pad_left", "pad_right"} & touching(model, data, "part_geom")
+    return bool(on_floor and in_hole and not held)
+
+
+def stacked(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+    """palletize: flat and straight in the free place of the layer, on the pallet or on cases, out of the cups; nothing else was moved."""
+    position, turned = part_pose(model, data)
+    pallet = data.body("pallet").xpos
+    places = [pallet[:2] + np.array([x, y]) for x in (0.124, -0.124) for y in (0.084, -0.084)]
+    wanted = min(places, key=lambda place: float(np.linalg.norm(place - data.mocap_pos[0, :2])))
+    centred = np.linalg.norm(position[:2] - wanted) < 0.0125
+    level = (position[2] - 0.06 - pallet[2]) / 0.12
+    flat = abs(level - round(level)) * 0.12 < 0.0065 and turned[2, 2] > 0.999 and abs(turned[1, 0]) < 0.051
+    below = {name for name in touching(model, data, "part_geom") if name.startswith(("pallet", "layer"))}
+    held = {name for name in touching(model, data, "part_geom") if name.startswith("lip")}
+    others = [data.body(f"other_{i}").xpos for i in (1, 2, 3)]
+    stand = all(
+        min(float(np.linalg.norm(other[:2] - place)) for place in places) < 0.0125
+        for other in others
+        if other[1] < 0.6 and other[2] > -0.5
+    )
+    return bool(centred and flat and below and not held and stand)
+
+
+ORACLES: dict[str, Oracle] = {
+    "kit-pick": kitted,
+    "conveyor-sort": sorted_into_its_nest,
+    "palletize": stacked,
+    "peg-insert": inserted,
+}
 
 
 def finish(worlds: Worlds, task: Task) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..signals import Array
 from ..terms import capped, dot, norm, norm_xy, ramp
+from .grasp import between_fingers, to_the_part
 
 CARRY_Z = 0.19  # m above the bench
 SPEED, FASTEST = 0.60, 0.62  # m/s: of its own work, and with backing off
@@ -20,8 +21,8 @@ def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Arr
     goal, turn, gripped = o["goal_from_part"], o["place_yaw"], ramp(o["grip_force"], 1.0, 4.0) > 0.5
     stands = (norm_xy(goal) < 0.0075) & (np.abs(goal[:, 2]) < 0.0085) & (np.abs(turn) < 0.10)
     holding = gripped & ~stands
-    there = _between_fingers(o) & ~stands
-    velocity = np.where(holding[:, None], _to_the_slot(o), _to_the_part(o))
+    there = between_fingers(o) & ~stands
+    velocity = np.where(holding[:, None], _to_the_slot(o), to_the_part(o, CARRY_Z))
     closing = there & ~holding
     # a finger that touches first and sinks wedges the part against the floor
     velocity = np.where(closing[:, None], velocity * np.array([0.5, 0.5, 0.0]), velocity)
@@ -35,26 +36,6 @@ def act(o: Mapping[str, Array], grip_force: float, cautious: bool = True) -> Arr
     rate = np.where(stands, 0.0, np.where(holding, 3.0 * lifted * turn, 4.0 * o["grip_yaw"]))
     force = np.where((holding | there) & ~stands, -grip_force, grip_force)
     return np.column_stack([velocity, rate, force])
-
-
-def _to_the_part(o: Mapping[str, Array]) -> Array:
-    """Over it first, down as the fingers line up."""
-    tcp, part, yaw = o["tcp"], o["part_from_tcp"], o["grip_yaw"]
-    off = norm_xy(part)
-    above = 0.10 * ramp(off + 0.04 * np.abs(yaw), 0.010, 0.06)
-    clear = np.where(off > 0.08, np.maximum(CARRY_Z - (tcp[:, 2] + part[:, 2]), 0.0), 0.0)
-    return np.column_stack(
-        [8.0 * part[:, 0], 8.0 * part[:, 1], 6.0 * (part[:, 2] - 0.002 + np.maximum(above, clear))]
-    )
-
-
-def _between_fingers(o: Mapping[str, Array]) -> NDArray[np.bool_]:
-    part = o["part_from_tcp"]
-    more = np.where(o["gripper_width"] < 0.07, 0.004, 0.0)  # m: what is being closed stays closed
-    near = 1.0 - ramp(norm_xy(part) - more, 0.004, 0.008)
-    low = 1.0 - ramp(np.abs(part[:, 2]) - more, 0.007, 0.012)
-    turned = 1.0 - ramp(np.abs(o["grip_yaw"]), 0.04, 0.1)
-    return np.asarray(near * low * turned > 0.5)
 
 
 def _to_the_slot(o: Mapping[str, Array]) -> Array:

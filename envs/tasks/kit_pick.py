@@ -18,13 +18,13 @@ from ..control import CartesianTwist
 from ..derived import arm, constant, part, per_episode, zones
 from ..engine import Engine
 from ..experts import kit_pick as expert
+from ..fingers import fingers, goal_from_part, grip_angle, part_from_tcp
 from ..goods import CYLINDER, FIELDS, Good, Goods, lay
 from ..robots import load_robot
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
 from ..terms import (
-    components,
     dot,
     minimum_jerk,
     near,
@@ -63,25 +63,8 @@ GRIP_FORCE = 40.0  # N that each finger presses with: 0.2 kg at 1 g of friction 
 
 
 @once
-def _left_force(s: Lookup) -> Array:
-    return norm(s["grip.left"])
-
-
-@once
-def _right_force(s: Lookup) -> Array:
-    return norm(s["grip.right"])
-
-
-@once
-def _grip_angle(s: Lookup) -> Array:
-    """Angle in rad of the axis along which the fingers close, in the horizontal plane."""
-    w, x, y, z = components(s["tcp.quat"])
-    return np.asarray(np.arctan2(1.0 - 2.0 * (x * x + z * z), 2.0 * (x * y - w * z)))
-
-
-@once
 def _grip_yaw(s: Lookup) -> Array:
-    return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(yaw_of(s["part.quat"]) - _grip_angle(s), np.pi))
+    return np.where(s["part.shape"][..., 1] > 0.5, 0.0, wrap(yaw_of(s["part.quat"]) - grip_angle(s), np.pi))
 
 
 @once
@@ -92,18 +75,8 @@ def _yaw_error(s: Lookup) -> Array:
 @once
 def _place_yaw(s: Lookup) -> Array:
     """The turn that sets the part straight and brings the wrist back to its middle (the part looks the same after half a turn)."""
-    error, hand = _yaw_error(s), wrap(_grip_angle(s) - GRIP_ANGLE)
+    error, hand = _yaw_error(s), wrap(grip_angle(s) - GRIP_ANGLE)
     return np.where(s["part.shape"][..., 1] > 0.5, 0.0, error - np.pi * np.rint((hand + error) / np.pi))
-
-
-@once
-def _part_from_tcp(s: Lookup) -> Array:
-    return s["part.pos"] - s["tcp.pos"]
-
-
-@once
-def _goal_from_part(s: Lookup) -> Array:
-    return s["target.pos"] - s["part.pos"]
 
 
 @once
@@ -142,16 +115,12 @@ class KitPick(Task):
         return compose("kit-pick", "fr3_link0")
 
     def make_controller(self, engine: Engine) -> Controller:
-        return CartesianTwist(
-            engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", "grip", GRIP_FORCE
-        )
+        return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", GRIP_FORCE)
 
     def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
         derived: list[tuple[Signal, Derivation]] = [
             *arm(load_robot(self.robot_name)),
-            (described("gripper.width", "m"), lambda s: 2.0 * s["gripper.q"]),
-            (described("grip.force", "N"), lambda s: np.minimum(_left_force(s), _right_force(s))),
-            (described("grip.force.max", "N"), lambda s: np.maximum(_left_force(s), _right_force(s))),
+            *fingers(),
             *part("grip.force"),
             *zones(WORKSPACE, KEEPOUT),
             *separation.derived(described),
@@ -227,16 +196,16 @@ class KitPick(Task):
 
     observe = {
         "tcp": Term(lambda s: s["tcp.pos"], "m", ("x", "y", "z")),
-        "part_from_tcp": Term(_part_from_tcp, "m", ("x", "y", "z")),
-        "part_from_tcp_30mm": Term(_part_from_tcp, "m", ("x", "y", "z"), 0.03),
-        "part_from_tcp_8mm": Term(_part_from_tcp, "m", ("x", "y", "z"), 0.008),
-        "goal_from_part": Term(_goal_from_part, "m", ("x", "y", "z")),
-        "goal_from_part_30mm": Term(_goal_from_part, "m", ("x", "y", "z"), 0.03),
-        "goal_from_part_8mm": Term(_goal_from_part, "m", ("x", "y", "z"), 0.008),
-        "part_gap_30mm": Term(lambda s: norm_xy(_part_from_tcp(s)), "m", limit=0.03),
-        "part_gap_8mm": Term(lambda s: norm_xy(_part_from_tcp(s)), "m", limit=0.008),
-        "goal_gap_30mm": Term(lambda s: norm_xy(_goal_from_part(s)), "m", limit=0.03),
-        "goal_gap_8mm": Term(lambda s: norm_xy(_goal_from_part(s)), "m", limit=0.008),
+        "part_from_tcp": Term(part_from_tcp, "m", ("x", "y", "z")),
+        "part_from_tcp_30mm": Term(part_from_tcp, "m", ("x", "y", "z"), 0.03),
+        "part_from_tcp_8mm": Term(part_from_tcp, "m", ("x", "y", "z"), 0.008),
+        "goal_from_part": Term(goal_from_part, "m", ("x", "y", "z")),
+        "goal_from_part_30mm": Term(goal_from_part, "m", ("x", "y", "z"), 0.03),
+        "goal_from_part_8mm": Term(goal_from_part, "m", ("x", "y", "z"), 0.008),
+        "part_gap_30mm": Term(lambda s: norm_xy(part_from_tcp(s)), "m", limit=0.03),
+        "part_gap_8mm": Term(lambda s: norm_xy(part_from_tcp(s)), "m", limit=0.008),
+        "goal_gap_30mm": Term(lambda s: norm_xy(goal_from_part(s)), "m", limit=0.03),
+        "goal_gap_8mm": Term(lambda s: norm_xy(goal_from_part(s)), "m", limit=0.008),
         "grip_yaw": Term(_grip_yaw, "rad"),
         "grip_yaw_fine": Term(_grip_yaw, "rad", limit=0.1),
         "place_yaw": Term(_place_yaw, "rad"),
@@ -253,8 +222,8 @@ class KitPick(Task):
     }
 
     rewards = {
-        "reach": lambda s: 0.02 * near(norm(_part_from_tcp(s)), 0.10),
-        "carry": lambda s: 0.04 * near(norm(_goal_from_part(s)), 0.20),
+        "reach": lambda s: 0.02 * near(norm(part_from_tcp(s)), 0.10),
+        "carry": lambda s: 0.04 * near(norm(goal_from_part(s)), 0.20),
         "time": lambda s: np.full(s.lead, -0.10),
         "smooth": lambda s: -0.01 * s["action.rate"],
         "grip": lambda s: -1.0 * ramp(s["grip.force.max"], 60.0, GRIP_FORCE_LIMIT),
@@ -264,7 +233,7 @@ class KitPick(Task):
     }
 
     def success(self, s: Lookup) -> NDArray[np.bool_]:
-        off = _goal_from_part(s)
+        off = goal_from_part(s)
         placed = (norm_xy(off) < 0.010) & (np.abs(off[:, 2]) < 0.004) & (np.abs(_yaw_error(s)) < 0.12)
         still = (s["part.speed"] < 0.02) & (up_of(s["part.quat"]) > 0.98)
         return np.asarray(placed & still & (s["grip.force.max"] <= 0.0))
@@ -278,7 +247,7 @@ class KitPick(Task):
         )  # a shifted tray's rim is taken in by the 10 mm
         low = at[:, 2] < 0.05
         dropped = (at[:, 2] < -0.05) | (free & still & low & ~in_tote & ~in_tray)
-        wrong = free & still & low & in_tray & (norm_xy(_goal_from_part(s)) > 0.035)
+        wrong = free & still & low & in_tray & (norm_xy(goal_from_part(s)) > 0.035)
         code = np.where(wrong, len(COMMON_REASONS) + 1, 0)
         return np.where(dropped, len(COMMON_REASONS), code)
 

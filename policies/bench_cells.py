@@ -1,0 +1,191 @@
+"""`genba bench cells`: every cell measured, and the page that shows it: picture, expert, released policy, throughput, takt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.bench import bench_task
+from ..envs.files import atomic_write_bytes, atomic_write_text
+from ..envs.parameters import VARIANTS
+from ..envs.platform import cores
+from ..envs.render import picture
+from ..envs.task import SEED_RANGES, Task, get_task, task_ids
+from ..envs.worlds import Worlds
+from ..safety.evidence import read_evidence
+from ..safety.production import line as production_line
+from ..safety.production import production
+from ..safety.progress import Say
+from ..safety.result import conclude
+from ..safety.statistics import clopper_pearson_lower, clopper_pearson_upper
+from .evaluate import Act, Held, evaluate
+from .shipped import release_folder, shipped_ids
+
+WORLDS = 128
+FEWER = 4  # the easy and the hard variant are played a quarter as often
+VIEWS, SIZE, SHOWN_AT = ("overview", "close"), (640, 480), 0.45  # of the expert's own cycle
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One cell: its expert by variant, the figures of its released policy (None where none comes with Genba), its speed."""
+
+    task: Task
+    experts: Mapping[str, Held]
+    released: Mapping[str, Any] | None
+    speed: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "task": self.task.id,
+            "robot": self.task.robot_name,
+            "takt_s": self.task.takt_s,
+            "expert": {variant: _rate(held) for variant, held in self.experts.items()},
+            "released": self.released,
+            "speed": self.speed,
+        }
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All cells, and where their page was written."""
+
+    cells: tuple[Measured, ...]
+    page: Path
+
+    def as_json(self) -> dict[str, Any]:
+        return {"cells": [cell.as_json() for cell in self.cells], "page": str(self.page)}
+
+    def table(self) -> str:
+        rows = [f"{cell.task.id:<16}{_share(_rate(cell.experts['normal']))}" for cell in self.cells]
+        return "\n".join([*rows, str(self.page)])
+
+
+def bench_cells(out: Path, episodes: int = 1000, threads: int = 0, say: Say | None = None) -> Catalogue:
+    """Measure every cell and write `<out>/cells.md` with a picture of each in `<out>/cells/`."""
+    measured = []
+    for task_id in task_ids():
+        if say is not None:
+            say(f"measuring {task_id}")
+        measured.append(measure(task_id, episodes, threads))
+        atomic_write_bytes(out / "cells" / f"{task_id}.jpg", portrait(measured[-1].task))
+    page = out / "cells.md"
+    atomic_write_text(page, _page(measured))
+    return Catalogue(tuple(measured), page)
+
+
+def measure(task_id: str, episodes: int, threads: int) -> Measured:
+    """One cell."""
+    experts = {}
+    for variant in VARIANTS:
+        task = get_task(f"{task_id}:{variant}")
+        n = episodes if variant == "normal" else max(2, episodes // FEWER)
+        seeds = SEED_RANGES["test"] + np.arange(n)
+        experts[variant] = evaluate(_expert(task), task, seeds, 0, threads)
+    task = get_task(task_id)
+    speed = bench_task(task, WORLDS, threads, cores())
+    return Measured(task, experts, _released(task_id), speed)
+
+
+def _expert(task: Task) -> Act:
+    def act(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        return task.expert(seen).astype(np.float32)
+
+    return act
+
+
+def portrait(task: Task) -> bytes:
+    """The cell at work, from both cameras side by side, as JPEG."""
+    import cv2
+
+    worlds = Worlds(task, 1, 1)
+    worlds.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
+    states = 0
+    while not worlds.done[0]:
+        worlds.step(task.expert(worlds.observation()))
+        states += 1
+    worlds.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
+    for _ in range(round(SHOWN_AT * states)):
+        worlds.step(task.expert(worlds.observation()))
+    shown = np.hstack([picture(worlds, 0, camera, SIZE, fine=True) for camera in VIEWS])
+    done, data = cv2.imencode(".jpg", shown[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    assert done
+    return data.tobytes()
+
+
+def _released(task_id: str) -> dict[str, Any] | None:
+    """What the evidence of the cell's release says, counted again."""
+    if task_id not in shipped_ids():
+        return None
+    evidence = read_evidence(release_folder(task_id) / "evidence")
+    result = conclude(evidence)
+    return {
+        "verdict": result.verdict.word,
+        "suite": evidence.plan.suite.id,
+        "episodes": evidence.plan.episodes,
+        "production": production(evidence),
+        "sha256": evidence.plan.policy.sha256,
+    }
+
+
+def _rate(held: Held) -> dict[str, float]:
+    k, n = held.count, held.n
+    return {
+        "rate": k / n,
+        "n": n,
+        "lower95": float(clopper_pearson_lower(k, n)),
+        "upper95": float(clopper_pearson_upper(k, n)),
+        "kept": held.good / n,
+        "cycle_s": float(np.nanmean(held.cycle_s)) if k else float("nan"),
+    }
+
+
+def _share(rate: Mapping[str, float]) -> str:
+    text = f"{rate['rate']:.1%} (at least {rate['lower95']:.1%}, n {rate['n']:,})"
+    return text.replace("%", " %")
+
+
+def _page(cells: list[Measured]) -> str:
+    lines = [
+        "# The cells",
+        "",
+        "Written by `genba bench cells` from measured runs. Success with its one-sided 95 % lower bound (Clopper-Pearson); experts on test",
+        "seeds, released policies as their own evidence says. Speeds are control steps a second of 128 worlds on the machine that wrote this",
+        f"page ({cells[0].speed['threads']} threads), and their share of bare stepping with the same controls. Energy is a model, forces are simulated and",
+        "uncalibrated.",
+        "",
+        "| cell | robot | takt | expert, normal | expert, hard | released policy | steps/s (of bare) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for cell in cells:
+        released = cell.released
+        word = (
+            "none yet"
+            if released is None
+            else f"{released['verdict']}, {_share(released['production']['first_pass_yield'])}"
+        )
+        lines.append(
+            f"| [`{cell.task.id}`](#{cell.task.id}) | {cell.task.robot_name} | {cell.task.takt_s:g} s | "
+            f"{_share(_rate(cell.experts['normal']))} | {_share(_rate(cell.experts['hard']))} | {word} | "
+            f"{cell.speed['steps_per_s']:,.0f} ({cell.speed['ratio_to_bare']:.2f}) |"
+        )
+    for cell in cells:
+        lines += ["", f"## {cell.task.id}", "", f"{cell.task.title[0]} ({cell.task.title[1]}).", ""]
+        lines += [f"![{cell.task.id}](cells/{cell.task.id}.jpg)", ""]
+        for variant, held in cell.experts.items():
+            rate = _rate(held)
+            kept = f"{rate['kept']:.1%}".replace("%", " %")
+            lines.append(
+                f"- expert, {variant}: {_share(rate)}, cycle {rate['cycle_s']:.2f} s, without breaking a limit {kept}"
+            )
+        if cell.released is not None:
+            lines.append(
+                f"- released policy, suite `{cell.released['suite']}`, {cell.released['episodes']:,} episodes, {cell.released['verdict']}: "
+                + production_line(cell.released["production"])
+            )
+    return "\n".join(lines) + "\n"
