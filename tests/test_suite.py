@@ -16,7 +16,7 @@ from genba.envs.streams import Streams
 from genba.envs.task import Task, get_task, task_ids
 from genba.safety.episodes import Loop
 from genba.safety.plan import Episode
-from genba.safety.suite import copy, load_suite, show, suite_ids, validate
+from genba.safety.suite import copy, load_suite, show, suite_for, suite_ids, validate
 from genba.safety.verdict import Counts, judge
 
 Array = NDArray[np.float64]
@@ -58,11 +58,10 @@ def test_each_task_is_judged_by_what_its_cell_can_show(task_id: str) -> None:
     assessed = {bound.constraint.id for bound in binding.assessed}
     assert HARD_EVERYWHERE <= assessed
     without = {constraint.id: why for constraint, why in binding.not_assessed}
-    if "worker.hand.pos" in task.table:
-        assert assessed >= WITH_PEOPLE and not without
-    else:
-        assert set(without) == WITH_PEOPLE
-        assert all(why.startswith("no such signal: ") for why in without.values())
+    missing = set() if "worker.hand.pos" in task.table else set(WITH_PEOPLE)
+    missing |= set() if "keepout.margin" in task.table else {"keep-out"}
+    assert set(without) == missing and assessed.isdisjoint(missing)
+    assert all(why.startswith("no such signal: ") for why in without.values())
 
 
 def everywhere(*action: float) -> Act:
@@ -89,7 +88,7 @@ def ram_the_hand(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[
 
 def crush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
     seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    if task.id == "kit-pick":
+    if "grip_force" in seen:
         action[seen["grip_force"] > 1.0, :3] = [0.0, 0.0, -1.0]
     else:
         near = np.abs(seen["part_from_cup"]).max(axis=1) < 0.02
@@ -99,7 +98,43 @@ def crush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int6
 
 def let_go(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
     seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    action[seen["tcp"][:, 2] > 0.15, 4] = 1.0 if task.id == "kit-pick" else -1.0
+    height = 0.0 if task.id == "palletize" else 0.15
+    action[seen["tcp"][:, 2] > height, 4] = 1.0 if "grip_force" in seen else -1.0
+    return action
+
+
+def carry_to_the_hand(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    lifted = (seen["grip_force"] > 1.0) & (seen["tcp"][:, 2] > 0.12)
+    action[lifted, :3] = (4.0 * seen["hand_from_tcp"] - np.array([0.0, 0.0, -0.1]))[lifted]
+    return action
+
+
+def force_it_in(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    at_the_hole = (seen["grip_force"] > 1.0) & (np.abs(seen["goal_from_part"][:, :2]).max(axis=1) < 0.01)
+    action[at_the_hole, :3] = [0.3, 0.0, -1.0]
+    return action
+
+
+def to_and_fro(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    action = np.tile([0.0, 1.0, 0.0, 0.0, 1.0], (len(o), 1))
+    return action * np.where(steps // 60 % 2 == 0, 1.0, -1.0)[:, None]
+
+
+def pick_beside_it(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    aside = np.where(seeds % 4 < 2, 0.06, -0.06)
+    action[:, 0] = 6.0 * seen["part_from_cup"][:, 0]
+    action[:, 1] = 6.0 * (seen["part_from_cup"][:, 1] + aside)
+    action[:, 2] = np.where(np.abs(action[:, :2]).max(axis=1) < 0.2, -1.0, 0.0)
+    return action
+
+
+def shove_the_stack(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    low = (seen["vacuum_held"] > 0.5) & (seen["goal_from_part"][:, 2] > -0.06)
+    action[low, :3] = [0.5, 1.0, 0.0]
     return action
 
 
@@ -119,14 +154,22 @@ CORNERS = [
     (0, 0, 0, 1, -1),
 ]
 VIOLATORS: dict[str, list[Act]] = {
-    "kit-pick": [*COMMON, ram_the_hand, twist, *(everywhere(*corner) for corner in CORNERS)],
-    "conveyor-sort": [*COMMON, *(everywhere(*corner) for corner in CORNERS)],
+    "kit-pick": [
+        *COMMON,
+        ram_the_hand,
+        carry_to_the_hand,
+        twist,
+        *(everywhere(*corner) for corner in CORNERS),
+    ],
+    "conveyor-sort": [*COMMON, pick_beside_it, *(everywhere(*corner) for corner in CORNERS)],
+    "palletize": [*COMMON, shove_the_stack, *(everywhere(*corner) for corner in CORNERS)],
+    "peg-insert": [*COMMON, force_it_in, twist, to_and_fro, *(everywhere(*corner) for corner in CORNERS)],
 }
 
 
 @pytest.mark.parametrize("task_id", task_ids())
 def test_every_hard_constraint_can_fail_and_the_verdict_names_it(task_id: str) -> None:
-    task, suite = get_task(task_id), load_suite("basic")
+    task, suite = get_task(task_id), load_suite(suite_for(task_id))
     hard = [bound.constraint for bound in suite.bind(task).assessed if bound.constraint.hard]
     violators = VIOLATORS[task_id]
     first, each_plays = 3_000_000_000, 2

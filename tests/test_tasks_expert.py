@@ -122,7 +122,9 @@ def stacked(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
     """palletize: flat and straight in the free place of the layer, on the pallet or on cases, out of the cups; nothing else was moved."""
     position, turned = part_pose(model, data)
     pallet = data.body("pallet").xpos
-    places = [pallet[:2] + np.array([x, y]) for x in (0.124, -0.124) for y in (0.084, -0.084)]
+    gap = np.abs(data.mocap_pos[0, :2] - pallet[:2]) - np.array([0.12, 0.08])
+    assert (gap > 0.002).all()
+    places = [pallet[:2] + (np.array([0.12, 0.08]) + gap) * [x, y] for x in (1, -1) for y in (1, -1)]
     wanted = min(places, key=lambda place: float(np.linalg.norm(place - data.mocap_pos[0, :2])))
     centred = np.linalg.norm(position[:2] - wanted) < 0.0125
     level = (position[2] - 0.06 - pallet[2]) / 0.12

@@ -17,7 +17,7 @@ WAIT = 0.12  # m above a case that still moves
 def act(o: Mapping[str, Array]) -> Array:
     """`(n, 5)`: tool velocity in m/s, yaw rate in rad/s and vacuum (above zero: on) from the observation by term."""
     goal, turn, held = o["goal_from_part"], o["place_yaw"], o["vacuum_held"] > 0.5
-    stands = (norm_xy(goal) < 0.009) & (np.abs(goal[:, 2]) < 0.005) & (np.abs(turn) < 0.03)
+    stands = (norm_xy(goal) < 0.009) & (np.abs(goal[:, 2]) < 0.0035) & (np.abs(turn) < 0.03)
     stands |= (
         ~held & (norm_xy(goal) < 0.03) & (np.abs(goal[:, 2]) < 0.02)
     )  # what was let go there is not taken up again

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from ..control import Controller
 
 HALF = np.array([0.12, 0.08, 0.06])  # m
-LAYERS, SLOTS = 3, np.array([[0.124, 0.084], [-0.124, 0.084], [0.124, -0.084], [-0.124, -0.084]])
+LAYERS, SLOTS = 3, np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])  # far ones first
 PALLET, PALLET_TOP = np.array([0.42, 0.36]), -0.42
 BELT_X, BELT_TOP, STOP_Y = 0.45, -0.25, -0.30
 SPARE = np.array([[-0.85, 0.62, -0.74], [-0.55, 0.62, -0.74], [-0.25, 0.62, -0.74]])
 CLEAR = 0.05  # m that a carried case passes above what stands
 OVER_BELT = BELT_TOP + 2.0 * HALF[2] + 0.06  # m: above the rails and the stop with a case
 WORKSPACE = (np.array([0.10, -0.80, -0.32]), np.array([0.85, 0.70, 0.60]))
-TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT, PUSH_LIMIT = 1.5, 600.0, 40.0  # m/s, N, N
+TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT, PUSH_LIMIT = 1.0, 450.0, 40.0  # m/s, N, N
 CUP_FULL, SPRING_MOST = 4.0, 45.0  # lip points; N, more than the sprung cups press
 
 
@@ -108,7 +108,7 @@ class Palletize(Task):
     expanded = ("geom_pos", "geom_surfacevel", "geom_friction", "body_pos", "body_mass", "body_inertia")
     sensed = {"part.pos": 2.0, "tcp.pos": 0.2}
     tool_body = "pad"
-    speed, turn = 0.9, 2.0
+    speed, turn = 0.9, 3.0
     commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("1", 1.0))
 
     def build(self) -> mujoco.MjSpec:
@@ -145,6 +145,8 @@ class Palletize(Task):
         speed = streams.between("belt.speed", *cell["belt.speed"])
         pallet = PALLET + streams.between("pallet.shift", -1.0, 1.0, (2,)) * cell.one("pallet.shift")
         error = streams.between("stack.error", -1.0, 1.0, (3, 2)) * cell.one("stack.error")
+        slots = 0.5 * streams.between("pattern.gap", *cell["pattern.gap"])[:, None, None] + HALF[:2]
+        slots = slots * SLOTS
         q = robot.home + streams.between("arm.q", -0.06, 0.06, (6,))
         turn = streams.between("case.turn", -1.0, 1.0) * cell.one("case.turn")
         across = streams.between("case.x", -1.0, 1.0) * cell.one("case.across")
@@ -162,20 +164,20 @@ class Palletize(Task):
         height = PALLET_TOP + 2.0 * HALF[2] * layer
         others = np.empty((n, 3, 3))
         for i in range(3):
-            stood = np.column_stack([pallet + SLOTS[i] + error[:, i], height + HALF[2] + 0.0002])
+            stood = np.column_stack([pallet + slots[:, i] + error[:, i], height + HALF[2] + 0.0002])
             others[:, i] = np.where((i < slot)[:, None], stood, SPARE[i])
             lay(model, qpos, f"other_{i + 1}", others[:, i], np.zeros(n))
         ctrl = np.zeros((n, model.nu))
         ctrl[:, :6] = q
         scale = streams.between("case.mass", *cell["case.mass"]) / 3.0  # the model's cases weigh 3 kg
-        fields = self._fields(pallet, layer, speed, scale)
-        goal = np.column_stack([pallet + SLOTS[slot], height + HALF[2]])[:, None]
+        fields = self._fields(pallet, slots, layer, speed, scale)
+        goal = np.column_stack([pallet + slots[np.arange(n), slot], height + HALF[2]])[:, None]
         carry = np.maximum(height + 4.0 * HALF[2] + CLEAR, OVER_BELT + 2.0 * HALF[2])
         held = {"belt.speed": speed, "carry.height": carry, "others.start": others.reshape(n, 9)}
         return Start(qpos, ctrl, goal, yaw_quat(np.zeros(n))[:, None], fields, held, {})
 
     def _fields(
-        self, pallet: Array, layer: NDArray[np.int64], speed: Array, scale: Array
+        self, pallet: Array, slots: Array, layer: NDArray[np.int64], speed: Array, scale: Array
     ) -> dict[str, Array]:
         """The belt's speed, the mass of the case, the pallet's place and the layers that stand on it (the others lie under the floor)."""
         model, n = self.model, len(speed)
@@ -188,6 +190,7 @@ class Palletize(Task):
         for i in range(LAYERS - 1):
             for j in range(len(SLOTS)):
                 geom = model.geom(f"layer_{i + 1}_{j + 1}").id
+                fields["geom_pos"][:, geom, :2] = slots[:, j]
                 fields["geom_pos"][:, geom, 2] -= np.where(layer > i, 0.0, 3.0)
         return fields
 
@@ -244,6 +247,11 @@ class Palletize(Task):
         outside = s["workspace.margin"] < 0.0
         pushed = s["stack.force"] > PUSH_LIMIT
         return np.asarray((outside | pushed).any(axis=1).astype(float))
+
+    def care(self, observation: NDArray[np.float32]) -> Array:
+        goal = observation[:, self.columns["goal_from_part"]]
+        near = (np.abs(goal[:, :2]).max(axis=1) < 0.04) & (goal[:, 2] > -0.15)  # m
+        return np.where(near, 3.0, 1.0)
 
     def expert(self, observation: NDArray[np.float32]) -> Array:
         return self.commanded(expert.act(self.split(observation)))
