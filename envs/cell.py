@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from .files import asset
+from .robots import Robot
 
 FIXTURE, ROBOT, PART, PERSON = 1, 2, 4, 8
 SHAPE = (
@@ -20,14 +21,15 @@ SHAPE = (
 )  # fmt: skip
 
 
-def compose(cell: str, robot_root: str) -> mujoco.MjSpec:
-    """The cell of `assets/cells/<cell>.xml` with its robot's root body standing at the site `mount`.
+def compose(cell: str, robot: Robot) -> mujoco.MjSpec:
+    """The cell of `assets/cells/<cell>.xml`, which includes its robot's arm, with its tool on and its root standing at the site `mount`.
 
     The robot's collision shapes meet fixtures, parts and people, not each other: a robot's own controller keeps it from
     touching itself, and the pairs would cost more than they show.
     """
     spec = mujoco.MjSpec.from_file(str(asset("cells", f"{cell}.xml")))
-    mount, root = spec.site("mount"), spec.body(robot_root)
+    robot.fit(spec)
+    mount, root = spec.site("mount"), spec.body(robot.root)
     root.pos, root.quat = mount.pos, mount.quat
     for body in (root, *root.find_all("body")):
         for geom in body.geoms:

@@ -7,7 +7,7 @@ can check the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,8 @@ from .files import asset, load_yaml
 
 if TYPE_CHECKING:
     import mujoco
+
+    from .tools import Tool
 
 Array = NDArray[np.float64]
 Confidence = Literal["confirmed", "confirmed_secondary", "derived", "recalled", "project_assumption"]
@@ -87,6 +89,42 @@ class _RobotFile(BaseModel):
     bodies: dict[str, _BodyRow]
 
 
+class _Removes(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    bodies: tuple[str, ...] = ()
+    actuators: tuple[str, ...] = ()
+    sensors: tuple[str, ...] = ()
+
+
+class _ToolRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str
+    prefix: str
+    at: str
+    tcp_d: float
+    removes: _Removes = _Removes()
+
+
+class _ToolFile(BaseModel):
+    """The YAML file of a robot that is another one with another tool: what it adds; limits replace by id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    title: str
+    arm: str
+    tool: _ToolRow
+    gripper: _Gripper
+    sources: dict[str, str]
+    limits: tuple[_LimitRow, ...]
+    bodies: dict[str, _BodyRow]
+
+
+class _Opening(BaseModel):
+    """What decides how a robot's file is read."""
+
+    arm: str | None = None
+
+
 @dataclass(frozen=True)
 class Limit:
     """One published or assumed figure: value in SI, the document it comes from, how sure it is."""
@@ -149,12 +187,22 @@ class Robot:
     limits: Mapping[str, Limit]
     links: Mapping[str, Link]
     model_file: str
+    tool: Tool | None = None
 
     def spec(self) -> mujoco.MjSpec:
         """A fresh MjSpec of the robot alone."""
         import mujoco
 
-        return mujoco.MjSpec.from_file(self.model_file)
+        spec = mujoco.MjSpec.from_file(self.model_file)
+        self.fit(spec)
+        return spec
+
+    def fit(self, spec: mujoco.MjSpec) -> None:
+        """Put the robot's tool on its arm in `spec`, where the tool is not the arm's own."""
+        if self.tool is not None:
+            from .tools import fit
+
+            fit(spec, self.tool)
 
     def forward(self, q: Array) -> tuple[Array, Array]:
         """Tool position `(..., 3)` in m and rotation `(..., 3, 3)` in the robot's base frame for joints `(..., J)`."""
@@ -217,6 +265,8 @@ def load_robot(name: str) -> Robot:
     if name not in robot_names():
         raise UnknownName("robot", name, robot_names())
     path = asset("robots", name, f"{name}.yaml")
+    if load_yaml(path, _Opening).arm is not None:
+        return _with_tool(load_yaml(path, _ToolFile))
     file = load_yaml(path, _RobotFile)
     for key in {row.source for row in (*file.limits, *file.bodies.values())} | {file.chain.source}:
         if key not in file.sources:
@@ -232,6 +282,39 @@ def load_robot(name: str) -> Robot:
         for body, row in file.bodies.items()
     }
     return _assemble(file, limits, links, str(asset("robots", name, file.model)))
+
+
+def _with_tool(file: _ToolFile) -> Robot:
+    """The arm with another tool: its limits and links less what was taken off, and the tool's own."""
+    from .tools import Tool
+
+    arm, row = load_robot(file.arm), file.tool
+    limits = dict(arm.limits) | {
+        each.id: Limit(each.id, each.value, each.unit, file.sources[each.source], each.confidence, each.note)
+        for each in file.limits
+    }
+    links = {name: link for name, link in arm.links.items() if name not in row.removes.bodies}
+    links |= {
+        name: Link(each.mass, each.com, each.inertia, file.sources[each.source], each.confidence, each.note)
+        for name, each in file.bodies.items()
+    }
+    grip = file.gripper
+    force, stroke = (
+        float(np.asarray(limits[name].value)) for name in ("gripper.force.max", "gripper.position.max")
+    )
+    tool = Tool(str(asset("robots", file.name, row.model)), row.prefix, row.at, **row.removes.model_dump())
+    last = arm.chain[-1].model_copy(update={"d": row.tcp_d})
+    return replace(
+        arm,
+        name=file.name,
+        title=file.title,
+        gripper=Gripper(grip.kind, grip.actuator, grip.joints, force, stroke),
+        limits=limits,
+        links=links,
+        chain=(*arm.chain[:-1], last),
+        tcp_site=row.prefix + arm.tcp_site,
+        tool=tool,
+    )
 
 
 def _assemble(

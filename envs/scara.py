@@ -22,7 +22,8 @@ MARGIN = np.array([0.03, 0.03, 0.002, 0.03])
 class ScaraTwist:
     """Tool velocity in the base frame, upright by construction.
 
-    Action: vx, vy (times `speed` m/s), vz (times `lift` m/s), yaw rate (times `turn` rad/s), vacuum (on above zero).
+    Action: vx, vy (times `speed` m/s), vz (times `lift` m/s), yaw rate (times `turn` rad/s), and the tool: a vacuum (on above zero) or
+    fingers (times their force; below zero closes).
     The horizontal velocity command changes by at most the robot's `a_max`; joints obey velocity, acceleration and range, slowing
     early enough to stop at its end. The command starts each tick within `LEAD` of the measured joints, so that a blocked arm does not
     wind up; on the way down that bounds the force of a blow to 120 N.
@@ -30,11 +31,14 @@ class ScaraTwist:
 
     damping = 1e-5
 
-    def __init__(self, engine: Engine, robot: Robot, speed: float, lift: float, turn: float) -> None:
+    def __init__(
+        self, engine: Engine, robot: Robot, speed: float, lift: float, turn: float, grip_force: float = 0.0
+    ) -> None:
         model = engine.model
         self.robot, self.speed, self.lift, self.turn = robot, speed, lift, turn
         self.actuators = [model.actuator(name).id for name in robot.actuators]
-        self.vacuum = model.actuator(robot.gripper.actuator).id
+        self.tool = model.actuator(robot.gripper.actuator).id
+        self.vacuum, self.grip_force = robot.gripper.kind == "vacuum", grip_force
         gain = model.actuator_gainprm[self.actuators, 0]
         self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain
         self.lengths = np.asarray(robot.limit("arm.lengths").value, float)
@@ -67,7 +71,8 @@ class ScaraTwist:
             [a * self.qd[:, 0] + b * self.qd[:, 1], c * self.qd[:, 0] + d * self.qd[:, 1]], axis=1
         )
         out[:, :, self.actuators] = ramp_targets(start, self.q + self.feed_forward * self.qd, out.shape[1])
-        out[:, :, self.vacuum] = (action[:, 4] > 0.0)[:, None]
+        tool = action[:, 4] > 0.0 if self.vacuum else action[:, 4] * self.grip_force
+        out[:, :, self.tool] = tool[:, None]
         return clamped
 
     def _planar_velocity(self, action: Array) -> Array:

@@ -98,7 +98,7 @@ class ConveyorSort(Task):
     commands = (("m/s", speed), ("m/s", speed), ("m/s", lift), ("rad/s", turn), ("1", 1.0))
 
     def build(self) -> mujoco.MjSpec:
-        return compose("conveyor-sort", "base")
+        return compose("conveyor-sort", load_robot(self.robot_name))
 
     def make_controller(self, engine: Engine) -> Controller:
         return ScaraTwist(engine, load_robot(self.robot_name), self.speed, self.lift, self.turn)

@@ -112,7 +112,7 @@ class KitPick(Task):
     commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("N", GRIP_FORCE))
 
     def build(self) -> mujoco.MjSpec:
-        return compose("kit-pick", "fr3_link0")
+        return compose("kit-pick", load_robot(self.robot_name))
 
     def make_controller(self, engine: Engine) -> Controller:
         return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", GRIP_FORCE)

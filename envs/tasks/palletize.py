@@ -112,7 +112,7 @@ class Palletize(Task):
     commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("1", 1.0))
 
     def build(self) -> mujoco.MjSpec:
-        return compose("palletize", "ur_base")
+        return compose("palletize", load_robot(self.robot_name))
 
     def make_controller(self, engine: Engine) -> Controller:
         robot = load_robot(self.robot_name)

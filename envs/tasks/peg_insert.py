@@ -109,7 +109,7 @@ class PegInsert(Task):
     commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("N", GRIP_FORCE))
 
     def build(self) -> mujoco.MjSpec:
-        return compose("peg-insert", "fr3_link0")
+        return compose("peg-insert", load_robot(self.robot_name))
 
     def make_controller(self, engine: Engine) -> Controller:
         return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", GRIP_FORCE)
