@@ -62,6 +62,11 @@ def yaw_of(quat: Array) -> Array:
     return np.asarray(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
 
 
+def bearing(v: Array) -> Array:
+    """Angle in rad of horizontal vectors `(..., >=2)` from the x axis."""
+    return np.asarray(np.arctan2(np.ascontiguousarray(v[..., 1]), np.ascontiguousarray(v[..., 0])))
+
+
 def turned_xy(v: Array, angle: Array) -> Array:
     """Horizontal vectors `(..., 2)` turned by angles `(...)` in rad; by zero, they are the same to the bit."""
     cos, sin = np.cos(angle), np.sin(angle)

@@ -98,7 +98,7 @@ def crush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int6
 
 def let_go(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
     seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    height = 0.0 if task.id == "palletize" else 0.15
+    height = {"palletize": 0.0, "bento-pack": 0.12}.get(task.id, 0.15)
     action[seen["tcp"][:, 2] > height, 4] = 1.0 if "grip_force" in seen else -1.0
     return action
 
@@ -115,6 +115,20 @@ def force_it_in(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[n
     at_the_hole = (seen["grip_force"] > 1.0) & (np.abs(seen["goal_from_part"][:, :2]).max(axis=1) < 0.01)
     action[at_the_hole, :3] = [0.3, 0.0, -1.0]
     return action
+
+
+def squash(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    action[seen["grip_force"] > 0.5, 4] = -1.0
+    return action
+
+
+def dip(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    to_it = np.array([0.27, 0.16, 0.06]) - task.split(o.astype(np.float32))["tcp"]
+    over = np.abs(to_it[:, :2]).max(axis=1, keepdims=True) < 0.02
+    return np.column_stack(
+        [8.0 * to_it[:, :2], np.where(over, 8.0 * to_it[:, 2:], 0.0), np.zeros((len(o), 2))]
+    )
 
 
 def to_and_fro(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
@@ -162,6 +176,7 @@ VIOLATORS: dict[str, list[Act]] = {
         *(everywhere(*corner) for corner in CORNERS),
     ],
     "conveyor-sort": [*COMMON, pick_beside_it, *(everywhere(*corner) for corner in CORNERS)],
+    "bento-pack": [*COMMON, squash, dip, *(everywhere(*corner) for corner in CORNERS)],
     "palletize": [*COMMON, shove_the_stack, *(everywhere(*corner) for corner in CORNERS)],
     "peg-insert": [*COMMON, force_it_in, twist, to_and_fro, *(everywhere(*corner) for corner in CORNERS)],
 }

@@ -118,6 +118,22 @@ def inserted(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
     return bool(on_floor and in_hole and not held)
 
 
+def packed(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+    """bento-pack: on the floor of its own compartment, inside its walls, along the box unless it is round, out of the fingers."""
+    position, turned = part_pose(model, data)
+    geom, floor = model.geom("part_geom"), data.geom("bento_floor")
+    cylinder = geom.type[0] == mujoco.mjtGeom.mjGEOM_CYLINDER
+    half_height = geom.size[1] if cylinder else geom.size[2]
+    top = floor.xpos[2] + model.geom("bento_floor").size[2]
+    lies = abs(position[2] - half_height - top) < 0.0045 and turned[2, 2] > 0.98
+    goal, middle = data.mocap_pos[0, :2], floor.xpos[:2]
+    same = np.sign(position[:2] - middle) == np.sign(goal - middle)
+    centred = np.linalg.norm(position[:2] - goal) < 0.0165
+    along = cylinder or abs(turned[0, 0]) < np.sin(0.21)
+    held = {"soft/pad_left", "soft/pad_right"} & touching(model, data, "part_geom")
+    return bool(lies and same.all() and centred and along and not held)
+
+
 def stacked(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
     """palletize: flat and straight in the free place of the layer, on the pallet or on cases, out of the cups; nothing else was moved."""
     position, turned = part_pose(model, data)
@@ -141,6 +157,7 @@ def stacked(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
 
 
 ORACLES: dict[str, Oracle] = {
+    "bento-pack": packed,
     "kit-pick": kitted,
     "conveyor-sort": sorted_into_its_nest,
     "palletize": stacked,

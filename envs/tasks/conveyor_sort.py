@@ -19,7 +19,7 @@ from ..scara import ScaraTwist
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import near, norm, norm_xy, ramp, turned_xy, wrap, yaw_of
+from ..terms import bearing, near, norm, norm_xy, ramp, turned_xy, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -68,12 +68,8 @@ def _place_yaw(s: Lookup) -> Array:
 def _polar(s: Lookup) -> Array:
     """Bearing (rad) and radius (m) that the bin is ahead of the tool, `(..., 2)`; the way never leads behind the robot."""
     tcp, goal = s["tcp.pos"], s["target.pos"]
-    bearing = _bearing(goal) - _bearing(tcp)
-    return np.stack([bearing, norm_xy(goal) - norm_xy(tcp)], axis=-1)
-
-
-def _bearing(v: Array) -> Array:
-    return np.asarray(np.arctan2(np.ascontiguousarray(v[..., 1]), np.ascontiguousarray(v[..., 0])))
+    ahead = bearing(goal) - bearing(tcp)
+    return np.stack([ahead, norm_xy(goal) - norm_xy(tcp)], axis=-1)
 
 
 def _held(s: Lookup) -> Array:

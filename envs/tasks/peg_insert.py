@@ -43,7 +43,7 @@ WALLS, BEVEL = 8, 0.002
 START_Q = np.array([0.0, 0.0, 0.0, -2.2, 0.0, 2.2, 0.785])
 GRIP_ANGLE = -np.pi / 2
 WORKSPACE = (np.array([0.20, -0.50, 0.006]), np.array([0.78, 0.50, 0.70]))
-TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT, OVERLOAD = 0.9, 100.0, 100.0  # m/s, N, N
+TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT, OVERLOAD = 0.55, 100.0, 100.0  # m/s, N, N
 GRIP_FORCE = 40.0
 
 
@@ -105,7 +105,7 @@ class PegInsert(Task):
     expanded = (*FIELDS, "geom_pos", "geom_quat", "body_pos", "body_quat")
     sensed = {"part.pos": 1.0, "tcp.pos": 0.2}
     tool_body = "hand"
-    speed, turn = 0.8, 2.0
+    speed, turn = 0.5, 2.0
     commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("N", GRIP_FORCE))
 
     def build(self) -> mujoco.MjSpec:
