@@ -67,6 +67,17 @@ class Held:
         }
 
 
+def together(a: Held, b: Held) -> Held:
+    """Both sets of episodes as one."""
+    return Held(
+        np.concatenate([a.success, b.success]),
+        np.concatenate([a.cycle_s, b.cycle_s]),
+        np.concatenate([a.broken, b.broken]),
+        np.concatenate([a.plain, b.plain]),
+        {name: np.concatenate([a.margins[name], b.margins[name]]) for name in a.margins},
+    )
+
+
 @dataclass(frozen=True)
 class _Acting:
     """A network that is still being made, as a policy."""

@@ -14,7 +14,7 @@ from .imitate import ImitationRecipe
 from .improve import PpoRecipe
 
 Part = ImitationRecipe | PpoRecipe
-MAY_BE_ZERO = ("imitation.rounds", "imitation.severity", "ppo.iterations")
+MAY_BE_ZERO = ("confirm", "imitation.rounds", "imitation.severity", "ppo.iterations")
 MAY_BE_NEGATIVE = ("ppo.log_std", "ppo.begin", "imitation.paces")
 MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
     ("imitation.mixing", "imitation.reach", "imitation.fine", "ppo.fine", "imitation.hard", "imitation.average", "imitation.disturbed", "imitation.slips", "imitation.paced",
@@ -25,11 +25,13 @@ MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a policy is made: imitation, reinforcement, and how many held-out episodes choose between their results."""
+    """How a policy is made: imitation, reinforcement, how many held-out episodes choose between their results (`select`), and how many
+    more must then confirm the choice (`confirm`)."""
 
     imitation: ImitationRecipe = field(default_factory=ImitationRecipe)
     ppo: PpoRecipe = field(default_factory=PpoRecipe)
     select: int = 256
+    confirm: int = 512
 
     @property
     def steps(self) -> int:
@@ -68,7 +70,8 @@ def recipe_for(task: str, settings: list[str], steps: int | None) -> Recipe:
 def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
     """The recipe with one number replaced. Raises UnknownName for the key, BadInput for the value."""
     known = {f"{part}.{f.name}" for part in ("imitation", "ppo") for f in fields(getattr(recipe, part))} | {
-        "select"
+        "select",
+        "confirm",
     }
     if key not in known:
         raise UnknownName("setting", key, known)

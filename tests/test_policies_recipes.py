@@ -174,8 +174,14 @@ def test_a_recipe_comes_back_from_its_run(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("task: kit-pick\nseed: 1\n", "not the recipe of a run"),
-        ("task: kit-pick\nseed: 1\nimitation: {rouns: 2}\nppo: {}\nselect: 4\n", "imitation.rounds"),
-        ("task: kit-pick\nseed: 1\nimitation: {rounds: two}\nppo: {}\nselect: 4\n", "found 'two'"),
+        (
+            "task: kit-pick\nseed: 1\nimitation: {rouns: 2}\nppo: {}\nselect: 4\nconfirm: 4\n",
+            "imitation.rounds",
+        ),
+        (
+            "task: kit-pick\nseed: 1\nimitation: {rounds: two}\nppo: {}\nselect: 4\nconfirm: 4\n",
+            "found 'two'",
+        ),
         ("task: [kit-pick\n", "cannot be read"),
         ("", "names no task"),
     ],

@@ -43,7 +43,15 @@ SEED = 3
 ROUNDS = 20  # of the run that is interrupted
 TEACH = ["imitation.rounds=2", "imitation.worlds=16", "imitation.round_fits=10", "imitation.round_ticks=10",
          "imitation.expert_ticks=20"]  # fmt: skip
-SETTINGS = [*TEACH, "ppo.iterations=1", "ppo.worlds=8", "ppo.ticks=16", "ppo.batch=64", "select=2"]
+SETTINGS = [
+    *TEACH,
+    "ppo.iterations=1",
+    "ppo.worlds=8",
+    "ppo.ticks=16",
+    "ppo.batch=64",
+    "select=2",
+    "confirm=2",
+]
 HASHES = f"""
 import torch
 from genba.envs.task import get_task

@@ -20,7 +20,9 @@ def act(o: Mapping[str, Array], grip_force: float) -> Array:
     """`(n, 5)`: tool velocity in m/s, yaw rate in rad/s and grip force in N (negative closes) from the observation by term."""
     goal, turn, gripped = o["goal_from_part"], o["place_yaw"], ramp(o["grip_force"], 1.0, 4.0) > 0.5
     seated = (norm_xy(goal) < 0.004) & (goal[:, 2] > -SEAT)
-    seated |= ~gripped & (norm_xy(goal) < 0.006) & (goal[:, 2] > -0.012)  # let go there, it is not taken up again
+    seated |= (
+        ~gripped & (norm_xy(goal) < 0.006) & (goal[:, 2] > -0.012)
+    )  # let go there, it is not taken up again
     holding = gripped & ~seated
     closing = between_fingers(o) & ~seated & ~holding
     velocity = np.where(holding[:, None], _into_the_hole(o), to_the_part(o, CARRY_Z))
