@@ -102,6 +102,7 @@ class _ToolRow(BaseModel):
     prefix: str
     at: str
     tcp_d: float
+    body: str | None = None  # the tool's own, where the arm's was taken off
     removes: _Removes = _Removes()
 
 
@@ -312,6 +313,7 @@ def _with_tool(file: _ToolFile) -> Robot:
         limits=limits,
         links=links,
         chain=(*arm.chain[:-1], last),
+        tool_body=arm.tool_body if row.body is None else row.prefix + row.body,
         tcp_site=row.prefix + arm.tcp_site,
         tool=tool,
     )

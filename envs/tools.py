@@ -36,7 +36,7 @@ def fit(spec: mujoco.MjSpec, tool: Tool) -> None:
     for actuator in list(spec.actuators):
         if actuator.name in tool.actuators:
             spec.delete(actuator)
-    for body in tool.bodies:
+    for body in reversed(tool.bodies):
         spec.delete(spec.body(body))
     frame = spec.body(tool.at).add_frame()
     spec.attach(mujoco.MjSpec.from_file(tool.model_file), prefix=tool.prefix, frame=frame)

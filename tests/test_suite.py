@@ -58,7 +58,7 @@ def test_each_task_is_judged_by_what_its_cell_can_show(task_id: str) -> None:
     assessed = {bound.constraint.id for bound in binding.assessed}
     assert HARD_EVERYWHERE <= assessed
     without = {constraint.id: why for constraint, why in binding.not_assessed}
-    missing = set() if "worker.hand.pos" in task.table else set(WITH_PEOPLE)
+    missing = set() if "worker.hand.pos" in task.table else set(WITH_PEOPLE)  # what basic asks of people
     missing |= set() if "keepout.margin" in task.table else {"keep-out"}
     assert set(without) == missing and assessed.isdisjoint(missing)
     assert all(why.startswith("no such signal: ") for why in without.values())
@@ -131,6 +131,29 @@ def dip(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]
     )
 
 
+def hold_on(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    action[seen["handed"] > 1.0, 4] = -1.0
+    return action
+
+
+def stab(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    action = hold_on(task, o, seeds, steps)
+    action[task.split(o.astype(np.float32))["handed"] > 1.0, :3] = [1.0, 0.0, 0.0]
+    return action
+
+
+def grab_the_hand(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    way = 4.0 * task.split(o.astype(np.float32))["hand_from_tcp"]
+    return np.column_stack([way, np.zeros(len(o)), np.ones(len(o))])
+
+
+def rush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    action[seen["worker_distance"] < 0.25, :3] *= 4.0
+    return action
+
+
 def to_and_fro(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
     action = np.tile([0.0, 1.0, 0.0, 0.0, 1.0], (len(o), 1))
     return action * np.where(steps // 60 % 2 == 0, 1.0, -1.0)[:, None]
@@ -177,6 +200,7 @@ VIOLATORS: dict[str, list[Act]] = {
     ],
     "conveyor-sort": [*COMMON, pick_beside_it, *(everywhere(*corner) for corner in CORNERS)],
     "bento-pack": [*COMMON, squash, dip, *(everywhere(*corner) for corner in CORNERS)],
+    "handover": [*COMMON, hold_on, stab, grab_the_hand, rush, *(everywhere(*corner) for corner in CORNERS)],
     "palletize": [*COMMON, shove_the_stack, *(everywhere(*corner) for corner in CORNERS)],
     "peg-insert": [*COMMON, force_it_in, twist, to_and_fro, *(everywhere(*corner) for corner in CORNERS)],
 }

@@ -66,12 +66,12 @@ def part_pose(model: mujoco.MjModel, data: mujoco.MjData) -> tuple[NDArray[np.fl
     return data.qpos[adr : adr + 3].copy(), rotation(data.qpos[adr + 3 : adr + 7])
 
 
-def touching(model: mujoco.MjModel, data: mujoco.MjData, geom: str) -> set[str]:
-    """Names of the geoms that press on `geom`."""
+def touching(model: mujoco.MjModel, data: mujoco.MjData, geom: str, within: float = 0.0) -> set[str]:
+    """Names of the geoms that press on `geom`, or are as near to it as `within` m."""
     me, found = model.geom(geom).id, set()
     for contact in data.contact:
         pair = [int(g) for g in contact.geom]
-        if me in pair and contact.dist < 0.0:
+        if me in pair and contact.dist < within:
             found.add(model.geom(pair[1 - pair.index(me)]).name)
     return found
 
@@ -118,6 +118,18 @@ def inserted(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
     return bool(on_floor and in_hole and not held)
 
 
+def handed(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+    """handover: the handle's end lies at the worker's palm, nothing of the gripper touches the tool, and the gripper has left."""
+    position, turned = part_pose(model, data)
+    end = position + 0.130 * turned[:, 0]
+    palm = data.body("worker_hand").xpos - np.array([0.034, 0.0, 0.0])
+    met = abs(end[0] - palm[0]) < 0.03 and np.linalg.norm(end[1:] - palm[1:]) < 0.05
+    lies = "worker_grip_face" in touching(model, data, "part_handle", 0.0025)
+    fingers = {name for name in touching(model, data, "part_geom") if name.startswith("2f85/")}
+    left = np.linalg.norm(data.body("worker_hand").xpos - data.site("2f85/tcp").xpos) > 0.255
+    return bool(met and lies and not fingers and left)
+
+
 def packed(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
     """bento-pack: on the floor of its own compartment, inside its walls, along the box unless it is round, out of the fingers."""
     position, turned = part_pose(model, data)
@@ -158,6 +170,7 @@ def stacked(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
 
 ORACLES: dict[str, Oracle] = {
     "bento-pack": packed,
+    "handover": handed,
     "kit-pick": kitted,
     "conveyor-sort": sorted_into_its_nest,
     "palletize": stacked,

@@ -47,7 +47,7 @@ def _into_the_hole(o: Mapping[str, Array]) -> Array:
     give = 0.02 * entered[:, None] * push[:, :2]
     sink = np.maximum(6.0 * (goal[:, 2] + above - 0.004), -0.25)
     guided = ramp(depth, 0.003, 0.006) * ramp(-goal[:, 2], 0.001, 0.004)  # past the bevel, above the floor
-    slow = 0.016 + 0.024 * guided + 3.0 * np.maximum(-depth - 0.008, 0.0)
+    slow = 0.012 + 0.028 * guided + 2.0 * np.maximum(-depth - 0.012, 0.0)
     hard = norm(push)
     inside = -slow * (1.0 - ramp(hard, 0.1, 0.6)) + 0.01 * ramp(hard, 0.6, 1.0)
     rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(sink, inside))
