@@ -39,7 +39,7 @@ BEFORE = "student"  # what PPO started from, as a policy that can be checked and
 LARGEST_SEED = 999  # a million training seeds each, below those that select
 BAD_DAYS = 0.25  # share of the held-out episodes that are disturbed
 # shares of the learned override that held-out episodes are offered, in this order
-OVERRIDES = (1.0, 0.7)
+OVERRIDES = (1.0, 0.8, 0.6)
 
 
 @dataclass(frozen=True)

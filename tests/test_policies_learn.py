@@ -355,7 +355,7 @@ def outcomes(n: int) -> st.SearchStrategy[Held]:
 
 
 @settings(max_examples=150)
-@given(st.integers(1, 12).flatmap(lambda n: st.lists(outcomes(n), min_size=3, max_size=3)))
+@given(st.integers(1, 12).flatmap(lambda n: st.lists(outcomes(n), min_size=4, max_size=4)))
 def test_what_is_chosen_never_succeeds_less_often(held: list[Held]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         answers = iter(held)
@@ -378,7 +378,7 @@ def test_a_clearly_faster_candidate_is_chosen_at_the_largest_share_that_holds() 
     fast = Held(~safe, np.linspace(2.7, 4.6, 20), safe, plain)
     one_lost = Held(~first, np.where(first, np.nan, 1.0), safe, plain)
     one_at_risk = Held(~safe, np.linspace(1.7, 3.6, 20), first, plain)
-    orders = (((slow, fast), 1.0), ((slow, one_lost, fast), 0.7), ((slow, one_at_risk, fast), 0.7))
+    orders = (((slow, fast), 1.0), ((slow, one_lost, fast), 0.8), ((slow, one_at_risk, fast), 0.8))
     for order, share in orders:
         with pytest.MonkeyPatch.context() as patch:
             answers = iter(order)
@@ -399,7 +399,7 @@ def test_what_was_accepted_in_few_episodes_must_be_confirmed_in_more() -> None:
     one_lost = Held(~first, np.where(first, np.nan, 1.0), safe, plain)
     for later, share in ((fast, 1.0), (one_lost, None)):
         with pytest.MonkeyPatch.context() as patch:
-            answers = iter((slow, fast, slow, later, one_lost))
+            answers = iter((slow, fast, slow, later, one_lost, one_lost))
             patch.setattr(training, "evaluate", lambda *arguments, left=answers: next(left))
             candidate, student = Student(4, 2, (8,)), Student(4, 2, (8,))
             candidate.override = Override(4, 8, Motion(torch.ones(2), torch.zeros(2)), 0.5, FINE)
