@@ -211,6 +211,17 @@ def tasks_copy(
     deliver({"file": str(to)}, json, f"{to}    next: edit it, then genba tasks show {to}")
 
 
+@tasks_app.command("new")
+def tasks_new(
+    task: Annotated[str, typer.Argument(help="The id of the new cell, as box-fold.")], json: Json = False
+) -> None:
+    """A new cell to change: task, expert, scene, parameters, suite and tests, which pass at once."""
+    from genba.policies.scaffold import scaffold
+
+    files = [str(path) for path in scaffold(task)]
+    deliver({"files": files}, json, "\n".join([*files, f"next: genba demo {task}, then docs/add-a-cell.md"]))
+
+
 def parameter_line(row: Mapping[str, Any]) -> str:
     """One parameter in one line."""
     low, high = row["value"]

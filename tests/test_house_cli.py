@@ -67,7 +67,7 @@ def test_every_verb_explains_itself() -> None:
     ("arguments", "line"),
     [
         (["trian"], "genba: unknown verb 'trian'. Did you mean train?"),
-        (["tasks", "shwo"], "genba: unknown tasks verb 'shwo'. Did you mean show? (known: copy, show)"),
+        (["tasks", "shwo"], "genba: unknown tasks verb 'shwo'. Did you mean show? (known: copy, new, show)"),
         (["train"], "train: Missing argument"),
         (["train", "kit-pick", "--sead", "3"], "train: No such option: --sead"),
         (["run", "somewhere", "--episodes", "0"], "run: Invalid value for '--episodes'"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,15 +11,14 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.files import asset
-from genba.envs.streams import Streams
-from genba.envs.task import Task, get_task, task_ids
+from genba.envs.task import get_task, task_ids
 from genba.safety.episodes import Loop
 from genba.safety.plan import Episode
 from genba.safety.suite import copy, load_suite, show, suite_for, suite_ids, validate
 from genba.safety.verdict import Counts, judge
+from genba.tests.cell_kit import Act, cells
 
 Array = NDArray[np.float64]
-Act = Callable[[Task, Array, NDArray[np.int64], NDArray[np.int64]], Array]
 HARD_EVERYWHERE = {
     "joint-position",
     "joint-velocity",
@@ -64,146 +62,7 @@ def test_each_task_is_judged_by_what_its_cell_can_show(task_id: str) -> None:
     assert all(why.startswith("no such signal: ") for why in without.values())
 
 
-def everywhere(*action: float) -> Act:
-    return lambda task, o, seeds, steps: np.tile(np.array(action), (len(o), 1))
-
-
-def chatter(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    return np.sign(Streams("chatter", seeds).uniform("action", (5,), steps) - 0.5)
-
-
-def lurch(ticks: int) -> Act:
-    return lambda task, o, seeds, steps: 2.0 * Streams("x", seeds).uniform("a", (5,), steps // ticks) - 1.0
-
-
-def not_a_number(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    return np.where(steps[:, None] < 5, 0.0, np.full((len(o), 5), np.nan))
-
-
-def ram_the_hand(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    action[:, :3] = seen["hand_from_tcp"] / np.abs(seen["hand_from_tcp"]).max(axis=1, keepdims=True)
-    return action
-
-
-def crush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    if "grip_force" in seen:
-        action[seen["grip_force"] > 1.0, :3] = [0.0, 0.0, -1.0]
-    else:
-        near = np.abs(seen["part_from_cup"]).max(axis=1) < 0.02
-        action[near, 2], action[near, 4] = -1.0, 1.0
-    return action
-
-
-def let_go(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    height = {"palletize": 0.0, "bento-pack": 0.12}.get(task.id, 0.15)
-    action[seen["tcp"][:, 2] > height, 4] = 1.0 if "grip_force" in seen else -1.0
-    return action
-
-
-def carry_to_the_hand(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    lifted = (seen["grip_force"] > 1.0) & (seen["tcp"][:, 2] > 0.12)
-    action[lifted, :3] = (4.0 * seen["hand_from_tcp"] - np.array([0.0, 0.0, -0.1]))[lifted]
-    return action
-
-
-def force_it_in(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    at_the_hole = (seen["grip_force"] > 1.0) & (np.abs(seen["goal_from_part"][:, :2]).max(axis=1) < 0.01)
-    action[at_the_hole, :3] = [0.3, 0.0, -1.0]
-    return action
-
-
-def squash(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    action[seen["grip_force"] > 0.5, 4] = -1.0
-    return action
-
-
-def dip(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    to_it = np.array([0.27, 0.16, 0.06]) - task.split(o.astype(np.float32))["tcp"]
-    over = np.abs(to_it[:, :2]).max(axis=1, keepdims=True) < 0.02
-    return np.column_stack(
-        [8.0 * to_it[:, :2], np.where(over, 8.0 * to_it[:, 2:], 0.0), np.zeros((len(o), 2))]
-    )
-
-
-def hold_on(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    action[seen["handed"] > 1.0, 4] = -1.0
-    return action
-
-
-def stab(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    action = hold_on(task, o, seeds, steps)
-    action[task.split(o.astype(np.float32))["handed"] > 1.0, :3] = [1.0, 0.0, 0.0]
-    return action
-
-
-def grab_the_hand(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    way = 4.0 * task.split(o.astype(np.float32))["hand_from_tcp"]
-    return np.column_stack([way, np.zeros(len(o)), np.ones(len(o))])
-
-
-def rush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    action[seen["worker_distance"] < 0.25, :3] *= 4.0
-    return action
-
-
-def to_and_fro(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    action = np.tile([0.0, 1.0, 0.0, 0.0, 1.0], (len(o), 1))
-    return action * np.where(steps // 60 % 2 == 0, 1.0, -1.0)[:, None]
-
-
-def pick_beside_it(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    aside = np.where(seeds % 4 < 2, 0.06, -0.06)
-    action[:, 0] = 6.0 * seen["part_from_cup"][:, 0]
-    action[:, 1] = 6.0 * (seen["part_from_cup"][:, 1] + aside)
-    action[:, 2] = np.where(np.abs(action[:, :2]).max(axis=1) < 0.2, -1.0, 0.0)
-    return action
-
-
-def shove_the_stack(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    low = (seen["vacuum_held"] > 0.5) & (seen["goal_from_part"][:, 2] > -0.06)
-    action[low, :3] = [0.5, 1.0, 0.0]
-    return action
-
-
-def twist(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
-    action[seen["grip_force"] > 1.0, :4] = [1.0, 0.0, -0.1, 1.0]
-    return action
-
-
-COMMON = [chatter, *(lurch(ticks) for ticks in (10, 10, 25, 50, 50)), not_a_number, crush, let_go]
-CORNERS = [
-    (-1, -1, -1, -1, -1),
-    (1, 0, 0, 0, 1),
-    (0, 0, -1, 0, 1),
-    (-1, -1, 1, 1, 1),
-    (1, -1, -1, -1, 1),
-    (0, 0, 0, 1, -1),
-]
-VIOLATORS: dict[str, list[Act]] = {
-    "kit-pick": [
-        *COMMON,
-        ram_the_hand,
-        carry_to_the_hand,
-        twist,
-        *(everywhere(*corner) for corner in CORNERS),
-    ],
-    "conveyor-sort": [*COMMON, pick_beside_it, *(everywhere(*corner) for corner in CORNERS)],
-    "bento-pack": [*COMMON, squash, dip, *(everywhere(*corner) for corner in CORNERS)],
-    "handover": [*COMMON, hold_on, stab, grab_the_hand, rush, *(everywhere(*corner) for corner in CORNERS)],
-    "palletize": [*COMMON, shove_the_stack, *(everywhere(*corner) for corner in CORNERS)],
-    "peg-insert": [*COMMON, force_it_in, twist, to_and_fro, *(everywhere(*corner) for corner in CORNERS)],
-}
+VIOLATORS: dict[str, list[Act]] = {task: module.VIOLATORS for task, module in cells().items()}
 
 
 @pytest.mark.parametrize("task_id", task_ids())

@@ -1,0 +1,1 @@
+"""What the contract tests ask of each cell, one module each."""
