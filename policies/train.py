@@ -192,8 +192,8 @@ def choose(
 ) -> tuple[Student, Comparison]:
     """The candidate with the largest share of its override that gains something and loses nothing; else the student.
 
-    A loss of one in a hundred shows in few episodes of 256: what was accepted there must be accepted once more with `confirm` further
-    episodes of both.
+    A loss of one in a hundred hardly shows in 256 episodes: what was accepted there must be accepted once more with `confirm` further
+    episodes of both, and is asked no third time.
     """
 
     def played(act: Act, start: int, count: int) -> Held:
@@ -201,7 +201,6 @@ def choose(
         return evaluate(act, task, seeds, round(count * BAD_DAYS), threads)
 
     before = played(student.act, 0, episodes)
-    further: Held | None = None
     first: Comparison | None = None
     for share in OVERRIDES:
         scaled = copy.deepcopy(candidate)
@@ -209,9 +208,10 @@ def choose(
             scaled.override.get_buffer("reach").mul_(share)
         comparison = Comparison(before, played(scaled.act, 0, episodes))
         if comparison.accepted and confirm:
-            further = further or played(student.act, episodes, confirm)
+            further = played(student.act, episodes, confirm)
             after = together(comparison.after, played(scaled.act, episodes, confirm))
             comparison = Comparison(together(before, further), after)
+            return (scaled if comparison.accepted else student), comparison
         if comparison.accepted:
             return scaled, comparison
         first = first or comparison

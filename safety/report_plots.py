@@ -140,5 +140,8 @@ class _Figure:
         found = re.search(r"<svg.*</svg>", buffer.getvalue(), re.DOTALL)
         assert found is not None
         drawing = re.sub(r"<metadata>.*?</metadata>\s*", "", found.group(), flags=re.DOTALL)
+        drawing = re.sub(
+            r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path.group()), drawing
+        )  # 0.1 px will do
         drawing = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{self._salt}-", drawing)
         return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r'<svg \1role="img"', drawing, count=1)

@@ -12,7 +12,7 @@ from ..terms import capped, norm, ramp
 from .grasp import between_fingers, to_the_part
 
 CARRY_Z = 0.10  # m
-SPEED, BESIDE_A_HAND, COMING = 0.6, 0.20, 0.07  # m/s
+SPEED, BESIDE_A_HAND, COMING = 0.6, 0.15, 0.07  # m/s
 WAIT_X, HAND_OUT = (
     0.52,
     0.95,
@@ -30,7 +30,7 @@ def act(o: Mapping[str, Array], grip_force: float) -> Array:
     velocity = np.where(closing[:, None], velocity * np.array([0.5, 0.5, 0.0]), velocity)
     velocity = np.where(held[:, None], _away(o, gripped), velocity)
     near = o["worker_distance"]
-    limit = BESIDE_A_HAND + (SPEED - BESIDE_A_HAND) * ramp(near, 0.18, 0.40)
+    limit = BESIDE_A_HAND + (SPEED - BESIDE_A_HAND) * ramp(near, 0.24, 0.50)
     rate = np.where(held, 0.0, np.where(gripped, 3.0 * o["place_yaw"], 4.0 * o["grip_yaw"]))
     force = np.where(giving | closing, -grip_force, grip_force)
     return np.column_stack([capped(velocity, limit), rate, force])
@@ -62,5 +62,5 @@ def _to_the_hand(o: Mapping[str, Array]) -> Array:
 def _away(o: Mapping[str, Array], gripped: NDArray[np.bool_]) -> Array:
     """With the hand until the fingers are open, then back and up."""
     opened = ramp(o["gripper_width"], 0.045, 0.060) * ~gripped
-    leave = np.array([-0.20, 0.0, 0.10]) * ramp(0.45 - norm(o["hand_from_tcp"]), 0.0, 0.1)[:, None]
+    leave = np.array([-0.13, 0.0, 0.06]) * ramp(0.45 - norm(o["hand_from_tcp"]), 0.0, 0.1)[:, None]
     return np.where(opened[:, None] > 0.5, leave, 0.8 * o["hand_velocity"])
