@@ -22,8 +22,7 @@ from .worlds import Worlds
 
 EACH = 8  # worlds per severity
 DRAG, DRAG_TICKS = 1.6, 3  # of the part's weight
-UPRIGHT = 0.7  # of its weight, at its foot: the turning moment of friction that is held against, so that nothing tips
-SETTLE = 15  # ticks
+SETTLE, WEIGHED = 15, 5  # ticks
 
 
 @dataclass(frozen=True)
@@ -132,19 +131,36 @@ def weight(worlds: Worlds) -> Array:
 
 
 def part_mass(task: Task, pair: Pair) -> list[float]:
-    """Relative change of the weight of the part where it lies."""
-    for _ in range(SETTLE):
+    """Relative change of the weight of the part where it lies; what rides on a belt is weighed several times, for it trembles."""
+    found, without = np.zeros(pair.worlds.n), np.zeros(pair.twins.n)
+    for tick in range(SETTLE + WEIGHED):
         pair.step(still(task))
-    return pair.by_severity(np.abs(weight(pair.worlds) / weight(pair.twins) - 1.0))
+        if tick >= SETTLE:
+            found += weight(pair.worlds)
+            without += weight(pair.twins)
+    return pair.by_severity(np.abs(found / without - 1.0))
 
 
-def friction_under(worlds: Worlds, action: Array) -> Array:
-    """`(N,)`: the coefficient of sliding friction under the part, dragged along for a moment."""
+def nominal_friction(worlds: Worlds) -> float:
+    """The coefficient of sliding friction that the simulator gives the first world's part where it lies."""
+    model, data = worlds.engine.snapshot(0)
+    mujoco.mj_forward(model, data)
+    part = model.body(worlds.task.part_body).id
+    own = [contact for contact in data.contact if part in model.geom_bodyid[contact.geom]]
+    return float(own[0].friction[0])
+
+
+def friction_under(worlds: Worlds, action: Array, expected: Array) -> Array:
+    """`(N,)`: the coefficient of sliding friction under the part, dragged along for a moment.
+
+    The turning moment of the friction that is `expected` `(N,)` is held against, so that nothing tips; where another one is at work, the
+    part tips and the measurement shows that.
+    """
     engine, task = worlds.engine, worlds.task
     body, gravity = task.model.body(task.part_body).id, float(-task.model.opt.gravity[2])
     weight = gravity * engine.fields["body_mass"][:, body]
     engine.wrench[:, body, 0] = DRAG * weight
-    engine.wrench[:, body, 4] = -UPRIGHT * weight * worlds.held["part.size"][:, 2]
+    engine.wrench[:, body, 4] = -expected * weight * worlds.held["part.size"][:, 2]
     before = worlds.signals.now["part.vel"].copy()
     for _ in range(DRAG_TICKS):
         worlds.step(np.tile(action, (worlds.rows, 1)))
@@ -159,7 +175,10 @@ def friction(task: Task, pair: Pair) -> list[float]:
     """Relative change of that coefficient."""
     for _ in range(SETTLE):
         pair.step(still(task))
-    with_it, without = friction_under(pair.worlds, still(task)), friction_under(pair.twins, still(task))
+    nominal = nominal_friction(pair.twins)
+    claimed = nominal * pair.worlds.disturbances[pair.name].value
+    with_it = friction_under(pair.worlds, still(task), claimed)
+    without = friction_under(pair.twins, still(task), np.full(pair.twins.rows, nominal))
     return pair.by_severity(np.abs(with_it / without - 1.0))
 
 

@@ -102,7 +102,8 @@ def _known_runs() -> list[str]:
 def _from_folder(folder: Path, task: str) -> LoadedPolicy:
     if not (folder / POLICY).is_file():
         if not (folder / WEIGHTS).is_file():
-            job = task or (read_config(folder)["task"] if (folder / CONFIG).is_file() else "TASK")
+            known = read_config(folder)["task"] if (folder / CONFIG).is_file() else ""
+            job = task or known or folder.resolve().parent.name
             raise BadInput(
                 f"{folder}: holds no {POLICY} and no {WEIGHTS}; go on with: genba train {job} --resume"
             )

@@ -133,7 +133,7 @@ def test_a_clamp_is_told(tasks: dict[str, Task], task_id: str) -> None:
     for worlds in (calm, hard):
         worlds.reset(np.arange(n), np.arange(n))
     lift = np.zeros((n, len(task.action_names)))
-    for tick in range(10):
+    for tick in range(40):
         calm.step(lift * 0.0)
         hard.step(lift + (1.0 if tick % 2 else -1.0))
         assert hard.held["limits.active"].tolist() == [1.0, 1.0]

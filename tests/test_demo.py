@@ -68,7 +68,7 @@ class Scripted:
 
 @pytest.fixture(scope="module")
 def suite() -> SimpleNamespace:
-    found = load_suite("basic")
+    found = load_suite("kit-pick")
     watched = [bound.constraint for bound in found.bind(get_task("kit-pick")).assessed]
     return SimpleNamespace(
         watched=watched, conditions=[(c.disturbance, c.severity) for c in found.conditions]

@@ -9,12 +9,17 @@ import pytest
 
 from genba.envs.task import get_task
 from genba.envs.worlds import Worlds
+from genba.policies.load import load_policy
+from genba.policies.manifest import verify_manifest
 from genba.policies.shipped import release_folder, shipped_ids
 from genba.safety.episodes import Loop
 from genba.safety.evidence import read_evidence
 from genba.safety.plan import Episode
 from genba.safety.policy import Policy
 from genba.safety.production import line, production
+from genba.safety.replay import replays
+from genba.safety.result import conclude
+from genba.safety.suite import load_suite
 from genba.tests.evidence_kit import Row, make_plan, small_suite, write
 
 
@@ -79,3 +84,16 @@ def test_a_release_comes_under_the_name_of_its_task(tmp_path: Path) -> None:
         assert (folder / "policy.onnx").is_file() and size < 2_000_000, (task_id, size)
     assert release_folder(tmp_path) == tmp_path
     assert release_folder("nowhere") == Path("nowhere")
+
+
+@pytest.mark.parametrize("task_id", shipped_ids())
+def test_a_shipped_release_passed_and_still_does_what_its_evidence_says(task_id: str) -> None:
+    """Counted again from the rows, and three of its episodes played again: to the bit here, to a tolerance elsewhere."""
+    folder = release_folder(task_id)
+    verify_manifest(folder)
+    evidence = read_evidence(folder / "evidence")
+    assert conclude(evidence).verdict.word == "PASS" and evidence.plan.task == task_id
+    assert evidence.plan.suite == load_suite(task_id)
+    policy = load_policy(str(folder))
+    for played in replays(folder / "evidence", [0, len(evidence) // 2, len(evidence) - 1], policy):
+        assert played.equal or (played.other_platform and played.agrees), played.changed

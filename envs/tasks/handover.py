@@ -114,7 +114,7 @@ class Handover(Task):
             (described("handed.force", "N"), lambda s: norm(s["handed.contact"])),
             (described("worker.touched.force", "N"), _touched),
         ]
-        held = [per_episode("hand.sway", "m")]
+        held = [per_episode("hand.sway", "m"), per_episode("part.size", "m", (3,))]
         constants = [
             constant("tcp.speed.limit", "m/s", TCP_SPEED_LIMIT),
             constant("grip.force.limit", "N", GRIP_FORCE_LIMIT),
@@ -144,7 +144,15 @@ class Handover(Task):
         owner = model.body("part").id
         fields["body_mass"][:, owner] *= scale
         fields["body_inertia"][:, owner] *= scale[:, None]
-        return Start(qpos, ctrl, None, None, fields, {"hand.sway": hand["sway"]}, hand)
+        return Start(
+            qpos,
+            ctrl,
+            None,
+            None,
+            fields,
+            {"hand.sway": hand["sway"], "part.size": np.tile([0.130, 0.015, HALF_HEIGHT], (n, 1))},
+            hand,
+        )
 
     def _hand(self, streams: Streams) -> dict[str, Array]:
         """When the hand is held out (s), where (m), and how it sways there (m, rad/s, rad)."""

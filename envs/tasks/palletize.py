@@ -131,6 +131,7 @@ class Palletize(Task):
         held = [
             per_episode("belt.speed", "m/s"),
             per_episode("carry.height", "m"),
+            per_episode("part.size", "m", (3,)),
             per_episode("others.start", "m", (9,)),
         ]
         constants = [
@@ -173,7 +174,12 @@ class Palletize(Task):
         fields = self._fields(pallet, slots, layer, speed, scale)
         goal = np.column_stack([pallet + slots[np.arange(n), slot], height + HALF[2]])[:, None]
         carry = np.maximum(height + 4.0 * HALF[2] + CLEAR, OVER_BELT + 2.0 * HALF[2])
-        held = {"belt.speed": speed, "carry.height": carry, "others.start": others.reshape(n, 9)}
+        held = {
+            "belt.speed": speed,
+            "carry.height": carry,
+            "part.size": np.tile(HALF, (n, 1)),
+            "others.start": others.reshape(n, 9),
+        }
         return Start(qpos, ctrl, goal, yaw_quat(np.zeros(n))[:, None], fields, held, {})
 
     def _fields(
