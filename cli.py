@@ -412,6 +412,8 @@ def report(run: Run, json: Json = False) -> None:
 
 @bench_app.command("envs")
 def bench_envs(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Task ids. Absent: all.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every task.")] = False,
     worlds: Annotated[int, typer.Option(help="Worlds that run together.", min=1)] = 128,
     threads: Threads = 0,
     json: Json = False,
@@ -420,7 +422,7 @@ def bench_envs(
     with quiet_stdout(json):
         from genba.envs.bench import bench
 
-        result = bench(worlds=worlds, threads=threads, say=say)
+        result = bench(worlds=worlds, threads=threads, say=say, tasks=() if every else tasks or ())
     deliver(result, json)
 
 

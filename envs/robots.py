@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from .errors import BadInput, UnknownName
 from .files import asset, load_yaml
+from .robot_files import ChainRow, Confidence, Opening, RobotFile, ToolFile
 
 if TYPE_CHECKING:
     import mujoco
@@ -24,106 +24,6 @@ if TYPE_CHECKING:
     from .tools import Tool
 
 Array = NDArray[np.float64]
-Confidence = Literal["confirmed", "confirmed_secondary", "derived", "recalled", "project_assumption"]
-
-
-class _Row(BaseModel):
-    """What every figure carries: where it comes from and how sure that is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    source: str
-    confidence: Confidence
-    note: str = ""
-
-
-class _LimitRow(_Row):
-    id: str
-    value: float | tuple[float, ...]
-    unit: str
-
-
-class _BodyRow(_Row):
-    mass: float
-    com: tuple[float, float, float]
-    inertia: tuple[float, float, float, float, float, float]
-
-
-class _ChainRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    a: float
-    alpha: float
-    d: float
-    theta: float = 0.0
-    joint: Literal["revolute", "prismatic", "fixed"]
-
-
-class _Chain(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    source: str
-    rows: tuple[_ChainRow, ...]
-
-
-class _Gripper(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: Literal["fingers", "vacuum"]
-    actuator: str
-    joints: tuple[str, ...] = ()
-
-
-class _RobotFile(BaseModel):
-    """The YAML file of one robot."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    title: str
-    model: str
-    root: str
-    tool_body: str
-    tcp_site: str
-    joints: tuple[str, ...]
-    actuators: tuple[str, ...]
-    gripper: _Gripper
-    chain: _Chain
-    sources: dict[str, str]
-    limits: tuple[_LimitRow, ...]
-    bodies: dict[str, _BodyRow]
-
-
-class _Removes(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    bodies: tuple[str, ...] = ()
-    actuators: tuple[str, ...] = ()
-    sensors: tuple[str, ...] = ()
-
-
-class _ToolRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    model: str
-    prefix: str
-    at: str
-    tcp_d: float
-    body: str | None = None  # the tool's own, where the arm's was taken off
-    removes: _Removes = _Removes()
-
-
-class _ToolFile(BaseModel):
-    """The YAML file of a robot that is another one with another tool: what it adds; limits replace by id."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    title: str
-    arm: str
-    tool: _ToolRow
-    gripper: _Gripper
-    sources: dict[str, str]
-    limits: tuple[_LimitRow, ...]
-    bodies: dict[str, _BodyRow]
-
-
-class _Opening(BaseModel):
-    """What decides how a robot's file is read."""
-
-    arm: str | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +84,7 @@ class Robot:
     tau_max: Array
     v_max: float
     a_max: float
-    chain: tuple[_ChainRow, ...]
+    chain: tuple[ChainRow, ...]
     limits: Mapping[str, Limit]
     links: Mapping[str, Link]
     model_file: str
@@ -242,7 +142,7 @@ class Robot:
         return np.asarray(self.limit(limit_id).value, float)
 
 
-def _transform(row: _ChainRow, moved: Array) -> Array:
+def _transform(row: ChainRow, moved: Array) -> Array:
     """The 4x4 pose `(..., 4, 4)` of a modified Denavit-Hartenberg row with its joint at `moved` `(...)`."""
     turned = row.theta + (moved if row.joint == "revolute" else 0.0 * moved)
     d = row.d + (moved if row.joint == "prismatic" else 0.0 * moved)
@@ -266,9 +166,9 @@ def load_robot(name: str) -> Robot:
     if name not in robot_names():
         raise UnknownName("robot", name, robot_names())
     path = asset("robots", name, f"{name}.yaml")
-    if load_yaml(path, _Opening).arm is not None:
-        return _with_tool(load_yaml(path, _ToolFile))
-    file = load_yaml(path, _RobotFile)
+    if load_yaml(path, Opening).arm is not None:
+        return _with_tool(load_yaml(path, ToolFile))
+    file = load_yaml(path, RobotFile)
     for key in {row.source for row in (*file.limits, *file.bodies.values())} | {file.chain.source}:
         if key not in file.sources:
             raise BadInput(
@@ -285,7 +185,7 @@ def load_robot(name: str) -> Robot:
     return _assemble(file, limits, links, str(asset("robots", name, file.model)))
 
 
-def _with_tool(file: _ToolFile) -> Robot:
+def _with_tool(file: ToolFile) -> Robot:
     """The arm with another tool: its limits and links less what was taken off, and the tool's own."""
     from .tools import Tool
 
@@ -320,7 +220,7 @@ def _with_tool(file: _ToolFile) -> Robot:
 
 
 def _assemble(
-    file: _RobotFile, limits: Mapping[str, Limit], links: Mapping[str, Link], model_file: str
+    file: RobotFile, limits: Mapping[str, Limit], links: Mapping[str, Link], model_file: str
 ) -> Robot:
     def joints(limit_id: str) -> Array:
         value = np.asarray(limits[limit_id].value, float) if limit_id in limits else np.empty(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ..safety.statistics import clopper_pearson_lower, clopper_pearson_upper
 from .evaluate import Act, Held, evaluate
 from .shipped import release_folder, shipped_ids
 
-WORLDS = 128
+WORLDS, REFERENCE = 128, "kit-pick"
 FEWER = 4  # the easy and the hard variant are played a quarter as often
 VIEWS, SIZE, SHOWN_AT = ("overview", "close"), (640, 480), 0.45  # of the expert's own cycle
 
@@ -145,6 +145,15 @@ def _rate(held: Held) -> dict[str, float]:
     }
 
 
+def _cost(cell: Measured, cells: Sequence[Measured]) -> float:
+    """What a simulated second of bare stepping costs, over that of the reference cell."""
+
+    def second(each: Measured) -> float:
+        return each.task.control_hz / float(each.speed["bare_steps_per_s"])
+
+    return second(cell) / second(next(each for each in cells if each.task.id == REFERENCE))
+
+
 def _share(rate: Mapping[str, float]) -> str:
     text = f"{rate['rate']:.1%} (at least {rate['lower95']:.1%}, n {rate['n']:,})"
     return text.replace("%", " %")
@@ -156,11 +165,11 @@ def _page(cells: list[Measured]) -> str:
         "",
         "Written by `genba bench cells` from measured runs. Success with its one-sided 95 % lower bound (Clopper-Pearson); experts on test",
         "seeds, released policies as their own evidence says. Speeds are control steps a second of 128 worlds on the machine that wrote this",
-        f"page ({cells[0].speed['threads']} threads), and their share of bare stepping with the same controls. Energy is a model, forces are simulated and",
-        "uncalibrated.",
+        f"page ({cells[0].speed['threads']} threads), and their share of bare stepping with the same controls; physics is what a simulated second of",
+        f"bare stepping costs, over that of `{REFERENCE}`. Energy is a model, forces are simulated and uncalibrated.",
         "",
-        "| cell | robot | takt | expert, normal | expert, hard | released policy | steps/s (of bare) |",
-        "|---|---|---|---|---|---|---|",
+        "| cell | robot | takt | expert, normal | expert, hard | released policy | steps/s (of bare) | physics |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for cell in cells:
         released = cell.released
@@ -172,7 +181,8 @@ def _page(cells: list[Measured]) -> str:
         lines.append(
             f"| [`{cell.task.id}`](#{cell.task.id}) | {cell.task.robot_name} | {cell.task.takt_s:g} s | "
             f"{_share(_rate(cell.experts['normal']))} | {_share(_rate(cell.experts['hard']))} | {word} | "
-            f"{cell.speed['steps_per_s']:,.0f} ({cell.speed['ratio_to_bare']:.2f}) |"
+            f"{cell.speed['steps_per_s']:,.0f} ({cell.speed['ratio_to_bare']:.2f}) | "
+            f"{_cost(cell, cells):.1f} x |"
         )
     for cell in cells:
         lines += ["", f"## {cell.task.id}", "", f"{cell.task.title[0]} ({cell.task.title[1]}).", ""]

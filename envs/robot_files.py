@@ -1,0 +1,108 @@
+"""The YAML files of robots, as they must read: figures with source and confidence, the chain, the gripper, another tool."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Confidence = Literal["confirmed", "confirmed_secondary", "derived", "recalled", "project_assumption"]
+
+
+class Row(BaseModel):
+    """What every figure carries: where it comes from and how sure that is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str
+    confidence: Confidence
+    note: str = ""
+
+
+class LimitRow(Row):
+    id: str
+    value: float | tuple[float, ...]
+    unit: str
+
+
+class BodyRow(Row):
+    mass: float
+    com: tuple[float, float, float]
+    inertia: tuple[float, float, float, float, float, float]
+
+
+class ChainRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    a: float
+    alpha: float
+    d: float
+    theta: float = 0.0
+    joint: Literal["revolute", "prismatic", "fixed"]
+
+
+class Chain(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str
+    rows: tuple[ChainRow, ...]
+
+
+class GripperRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["fingers", "vacuum"]
+    actuator: str
+    joints: tuple[str, ...] = ()
+
+
+class RobotFile(BaseModel):
+    """The YAML file of one robot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    title: str
+    model: str
+    root: str
+    tool_body: str
+    tcp_site: str
+    joints: tuple[str, ...]
+    actuators: tuple[str, ...]
+    gripper: GripperRow
+    chain: Chain
+    sources: dict[str, str]
+    limits: tuple[LimitRow, ...]
+    bodies: dict[str, BodyRow]
+
+
+class Removes(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    bodies: tuple[str, ...] = ()
+    actuators: tuple[str, ...] = ()
+    sensors: tuple[str, ...] = ()
+
+
+class ToolRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str
+    prefix: str
+    at: str
+    tcp_d: float
+    body: str | None = None  # the tool's own, where the arm's was taken off
+    removes: Removes = Removes()
+
+
+class ToolFile(BaseModel):
+    """The YAML file of a robot that is another one with another tool: what it adds; limits replace by id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    title: str
+    arm: str
+    tool: ToolRow
+    gripper: GripperRow
+    sources: dict[str, str]
+    limits: tuple[LimitRow, ...]
+    bodies: dict[str, BodyRow]
+
+
+class Opening(BaseModel):
+    """What decides how a robot's file is read."""
+
+    arm: str | None = None
