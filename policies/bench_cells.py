@@ -24,7 +24,7 @@ from ..safety.progress import Say
 from ..safety.result import conclude
 from ..safety.statistics import clopper_pearson_lower, clopper_pearson_upper
 from .evaluate import Act, Held, evaluate
-from .shipped import release_folder, shipped_ids
+from .shipped import release_folder, shipped_ids, why_missing
 
 WORLDS, REFERENCE = 128, "kit-pick"
 FEWER = 4  # the easy and the hard variant are played a quarter as often
@@ -198,4 +198,6 @@ def _page(cells: list[Measured]) -> str:
                 f"- released policy, suite `{cell.released['suite']}`, {cell.released['episodes']:,} episodes, {cell.released['verdict']}: "
                 + production_line(cell.released["production"])
             )
+        elif why := why_missing(cell.task.id):
+            lines.append(f"- no released policy yet: {why}")
     return "\n".join(lines) + "\n"
