@@ -159,13 +159,13 @@ def friction_under(worlds: Worlds, action: Array, expected: Array) -> Array:
     engine, task = worlds.engine, worlds.task
     body, gravity = task.model.body(task.part_body).id, float(-task.model.opt.gravity[2])
     weight = gravity * engine.fields["body_mass"][:, body]
-    engine.wrench[:, body, 0] = DRAG * weight
-    engine.wrench[:, body, 4] = -expected * weight * worlds.held["part.size"][:, 2]
+    engine.wrench[:, body, 1] = DRAG * weight  # across what is long
+    engine.wrench[:, body, 3] = expected * weight * worlds.held["part.size"][:, 2]
     before = worlds.signals.now["part.vel"].copy()
     for _ in range(DRAG_TICKS):
         worlds.step(np.tile(action, (worlds.rows, 1)))
     gained = (worlds.signals.now["part.vel"] - before) / (DRAG_TICKS * task.dt * gravity)
-    sideways = np.hypot(DRAG - gained[:, 0], gained[:, 1])
+    sideways = np.hypot(gained[:, 0], DRAG - gained[:, 1])
     return np.asarray(
         sideways / (1.0 + gained[:, 2])
     )  # what the floor gave sideways over what it gave upwards
