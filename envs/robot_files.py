@@ -47,7 +47,7 @@ class Chain(BaseModel):
 
 class GripperRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: Literal["fingers", "vacuum"]
+    kind: Literal["fingers", "vacuum", "spindle"]
     actuator: str
     joints: tuple[str, ...] = ()
 

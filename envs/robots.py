@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import BadInput, UnknownName
 from .files import asset, load_yaml
-from .robot_files import ChainRow, Confidence, Opening, RobotFile, ToolFile
+from .robot_files import ChainRow, Confidence, GripperRow, Opening, RobotFile, ToolFile
 
 if TYPE_CHECKING:
     import mujoco
@@ -52,9 +52,9 @@ class Link:
 
 @dataclass(frozen=True)
 class Gripper:
-    """Fingers or a vacuum cup: its actuator, its joints, and the most it can do (N, m)."""
+    """Fingers, a vacuum cup or a spindle: its actuator, its joints, and the most it can do (N, m; a spindle N*m, and no end)."""
 
-    kind: Literal["fingers", "vacuum"]
+    kind: Literal["fingers", "vacuum", "spindle"]
     actuator: str
     joints: tuple[str, ...]
     force_max: float
@@ -199,17 +199,13 @@ def _with_tool(file: ToolFile) -> Robot:
         name: Link(each.mass, each.com, each.inertia, file.sources[each.source], each.confidence, each.note)
         for name, each in file.bodies.items()
     }
-    grip = file.gripper
-    force, stroke = (
-        float(np.asarray(limits[name].value)) for name in ("gripper.force.max", "gripper.position.max")
-    )
     tool = Tool(str(asset("robots", file.name, row.model)), row.prefix, row.at, **row.removes.model_dump())
     last = arm.chain[-1].model_copy(update={"d": row.tcp_d})
     return replace(
         arm,
         name=file.name,
         title=file.title,
-        gripper=Gripper(grip.kind, grip.actuator, grip.joints, force, stroke),
+        gripper=_gripper(file.gripper, limits),
         limits=limits,
         links=links,
         chain=(*arm.chain[:-1], last),
@@ -217,6 +213,20 @@ def _with_tool(file: ToolFile) -> Robot:
         tcp_site=row.prefix + arm.tcp_site,
         tool=tool,
     )
+
+
+def _largest(limits: Mapping[str, Limit], limit_id: str) -> float:
+    """One figure, infinite where none is given."""
+    return float(np.asarray(limits[limit_id].value)) if limit_id in limits else np.inf
+
+
+def _gripper(row: GripperRow, limits: Mapping[str, Limit]) -> Gripper:
+    names = (
+        ("spindle.torque.max", "spindle.angle.max")
+        if row.kind == "spindle"
+        else ("gripper.force.max", "gripper.position.max")
+    )
+    return Gripper(row.kind, row.actuator, row.joints, *(_largest(limits, name) for name in names))
 
 
 def _assemble(
@@ -231,13 +241,6 @@ def _assemble(
         value.setflags(write=False)
         return value
 
-    def tool(limit_id: str) -> float:
-        return float(np.asarray(limits[limit_id].value)) if limit_id in limits else np.inf
-
-    grip = file.gripper
-    gripper = Gripper(
-        grip.kind, grip.actuator, grip.joints, tool("gripper.force.max"), tool("gripper.position.max")
-    )
     return Robot(
         name=file.name,
         title=file.title,
@@ -246,15 +249,15 @@ def _assemble(
         tcp_site=file.tcp_site,
         joints=file.joints,
         actuators=file.actuators,
-        gripper=gripper,
+        gripper=_gripper(file.gripper, limits),
         home=joints("home"),
         q_min=joints("joint.position.min"),
         q_max=joints("joint.position.max"),
         qd_max=joints("joint.velocity.max"),
         qdd_max=joints("joint.acceleration.max"),
         tau_max=joints("joint.torque.max"),
-        v_max=tool("cartesian.speed.max"),
-        a_max=tool("cartesian.acceleration.max"),
+        v_max=_largest(limits, "cartesian.speed.max"),
+        a_max=_largest(limits, "cartesian.acceleration.max"),
         chain=file.chain.rows,
         limits=limits,
         links=links,

@@ -22,8 +22,8 @@ MARGIN = np.array([0.03, 0.03, 0.002, 0.03])
 class ScaraTwist:
     """Tool velocity in the base frame, upright by construction.
 
-    Action: vx, vy (times `speed` m/s), vz (times `lift` m/s), yaw rate (times `turn` rad/s), and the tool: a vacuum (on above zero) or
-    fingers (times their force; below zero closes).
+    Action: vx, vy (times `speed` m/s), vz (times `lift` m/s), yaw rate (times `turn` rad/s), and the tool: a vacuum (on above zero),
+    fingers (times their force; below zero closes) or a spindle (times its torque, given as `grip_force`; above zero tightens).
     The horizontal velocity command changes by at most the robot's `a_max`; joints obey velocity, acceleration and range, slowing
     early enough to stop at its end. The command starts each tick within `LEAD` of the measured joints, so that a blocked arm does not
     wind up; on the way down that bounds the force of a blow to 120 N.
