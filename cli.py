@@ -233,7 +233,7 @@ def parameter_line(row: Mapping[str, Any]) -> str:
 def task_line(task: Mapping[str, Any]) -> str:
     """One task in one line."""
     return (
-        f"{task['id']:<16}{task['robot']:<12}takt {task['takt_s']:g} s, at most {task['horizon_s']:g} s, "
+        f"{task['id']:<15} {task['robot']:<13} takt {task['takt_s']:g} s, at most {task['horizon_s']:g} s, "
         f"{len(task['signals'])} signals, control {task['control_hz']} Hz, physics {task['physics_hz']} Hz"
     )
 

@@ -12,16 +12,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from .errors import BadInput, UnknownName
 from .files import asset, atomic_write_bytes, line_of, load_yaml
 
+if TYPE_CHECKING:
+    from .signals import Array
+    from .streams import Streams
+
 VARIANTS = ("easy", "normal", "hard")
 NORMAL = "normal"
 UNITS = ("1", "m", "m/s", "m/s2", "rad", "rad/s", "s", "kg", "N", "N*m", "N/m", "Hz")
+FILE = re.compile(r"(?P<path>.*\.yaml)(:(?P<variant>[^:]*))?\Z", re.DOTALL)
 SPEC_SIGNS = re.compile(r"[:,=]+")
 Span = tuple[float, float]  # drawn evenly between, episode by episode
 
@@ -100,10 +105,14 @@ class Cell:
             raise UnknownName(f"parameter of {self.task}", name, self.values)
         return self.values[name]
 
-    def one(self, name: str) -> float:
-        """A parameter that is one value in all episodes: the middle of its span."""
-        low, high = self[name]
-        return 0.5 * (low + high)
+    def drawn(self, streams: Streams, name: str) -> Array:
+        """`(n,)`: a parameter's value in each episode."""
+        return streams.between(f"cell/{name}", *self[name])
+
+    def within(self, streams: Streams, stream: str, name: str, size: tuple[int, ...] = ()) -> Array:
+        """`(n, *size)`: draws from `stream` between minus and plus a parameter that says how far at most."""
+        most = self.drawn(streams, name).reshape(-1, *(1 for _ in size))
+        return streams.between(stream, -1.0, 1.0, size) * most
 
     @property
     def spec(self) -> str:
@@ -119,9 +128,8 @@ def parameters_of(task: str) -> Mapping[str, Parameter]:
 
 def cell_of(spec: str) -> Cell:
     """The cell that a spec or a file names. Raises BadInput, UnknownName."""
-    path, _, variant = spec.partition(".yaml")
-    if path != spec:
-        return _from_file(Path(path + ".yaml"), variant.removeprefix(":") or NORMAL)
+    if file := FILE.match(spec):
+        return _from_file(Path(file["path"]), file["variant"] or NORMAL)
     head, *changes = spec.split(",")
     task, _, variant = head.partition(":")
     changed = {}

@@ -98,9 +98,15 @@ class Streams:
         draws: NDArray[np.float64] = ndtri(self.uniform(name, size, step))
         return draws
 
-    def between(self, name: str, low: float, high: float, size: tuple[int, ...] = ()) -> NDArray[np.float64]:
+    def between(
+        self,
+        name: str,
+        low: float | NDArray[np.float64],
+        high: float | NDArray[np.float64],
+        size: tuple[int, ...] = (),
+    ) -> NDArray[np.float64]:
         """`(n, *size)` uniform draws in (low, high), drawn at step 0."""
-        return low + (high - low) * self.uniform(name, size)
+        return np.asarray(low + (high - low) * self.uniform(name, size))
 
     def choice(self, name: str, count: int) -> NDArray[np.int64]:
         """`(n,)` integers in [0, count), drawn at step 0."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UnknownName
-from .parameters import Cell, Parameter, cell_of, parameters_of
+from .parameters import FILE, Cell, Parameter, cell_of, parameters_of
 from .signals import Array, Derivation, Lookup, Signal, Signals, SignalTable
 from .streams import Streams
 
@@ -271,9 +271,11 @@ def get_task(task_id: str) -> Task:
     if task_id in classes:
         return classes[task_id]()
     name = task_id.partition(":")[0].partition(",")[0]
-    if not name.endswith(".yaml") and name not in classes:
+    if not FILE.match(task_id) and name not in classes:
         raise UnknownName("task", name, classes)
     cell = cell_of(task_id)
+    if cell.task not in classes:
+        raise UnknownName("task", cell.task, classes)
     return classes[cell.task](cell)
 
 

@@ -184,20 +184,25 @@ def _page(cells: list[Measured]) -> str:
             f"{cell.speed['steps_per_s']:,.0f} ({cell.speed['ratio_to_bare']:.2f}) | "
             f"{_cost(cell, cells):.1f} x |"
         )
-    for cell in cells:
-        lines += ["", f"## {cell.task.id}", "", f"{cell.task.title[0]} ({cell.task.title[1]}).", ""]
-        lines += [f"![{cell.task.id}](cells/{cell.task.id}.jpg)", ""]
-        for variant, held in cell.experts.items():
-            rate = _rate(held)
-            kept = f"{rate['kept']:.1%}".replace("%", " %")
-            lines.append(
-                f"- expert, {variant}: {_share(rate)}, cycle {rate['cycle_s']:.2f} s, without breaking a limit {kept}"
-            )
-        if cell.released is not None:
-            lines.append(
-                f"- released policy, suite `{cell.released['suite']}`, {cell.released['episodes']:,} episodes, {cell.released['verdict']}: "
-                + production_line(cell.released["production"])
-            )
-        elif why := why_missing(cell.task.id):
-            lines.append(f"- no released policy yet: {why}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(line for cell in cells for line in _section(cell))]) + "\n"
+
+
+def _section(cell: Measured) -> list[str]:
+    """The lines of one cell."""
+    lines: list[str] = []
+    lines += ["", f"## {cell.task.id}", "", f"{cell.task.title[0]} ({cell.task.title[1]}).", ""]
+    lines += [f"![{cell.task.id}](cells/{cell.task.id}.jpg)", ""]
+    for variant, held in cell.experts.items():
+        rate = _rate(held)
+        kept = f"{rate['kept']:.1%}".replace("%", " %")
+        lines.append(
+            f"- expert, {variant}: {_share(rate)}, cycle {rate['cycle_s']:.2f} s, without breaking a limit {kept}"
+        )
+    if cell.released is not None:
+        lines.append(
+            f"- released policy, suite `{cell.released['suite']}`, {cell.released['episodes']:,} episodes, {cell.released['verdict']}: "
+            + production_line(cell.released["production"])
+        )
+    elif why := why_missing(cell.task.id):
+        lines.append(f"- no released policy yet: {why}")
+    return lines

@@ -126,20 +126,27 @@ def test_the_targets_are_smooth_across_ticks(tasks: dict[str, Task], task_id: st
         last = targets[:, -1].copy()
 
 
+ALMOST_UPRIGHT = ("kit-pick", "conveyor-sort")  # how these start: one tick sets the tool upright
+
+
 @each_task
 def test_a_clamp_is_told(tasks: dict[str, Task], task_id: str) -> None:
     task, n = tasks[task_id], 2
     calm, hard = Worlds(task, n, 1), Worlds(task, n, 1)
     for worlds in (calm, hard):
         worlds.reset(np.arange(n), np.arange(n))
-    lift = np.zeros((n, len(task.action_names)))
-    for tick in range(40):
+    lift, righted = np.zeros((n, len(task.action_names))), []
+    for tick in range(20):
         calm.step(lift * 0.0)
+        righted.append(calm.held["limits.active"].copy())
         hard.step(lift + (1.0 if tick % 2 else -1.0))
         assert hard.held["limits.active"].tolist() == [1.0, 1.0]
-    assert (calm.limits_active <= 0.1).all() and (
-        hard.limits_active == 1.0
-    ).all()  # at most the first tick's start
+    assert (hard.limits_active == 1.0).all()
+    clamped = np.array(righted)
+    assert (
+        np.diff(clamped, axis=0) <= 0.0
+    ).all()  # once it stands upright, what is told nothing is never clamped
+    assert (clamped.sum(axis=0) <= (1 if task_id in ALMOST_UPRIGHT else 3)).all()
 
 
 def test_the_arm_goes_where_it_is_told(tasks: dict[str, Task]) -> None:

@@ -160,7 +160,7 @@ def test_a_copy_is_a_suite_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_show_and_validate_tell_a_reviewer_what_is_asked() -> None:
-    assert "basic" in suite_ids()
+    assert suite_ids() == sorted(["basic", *task_ids()])
     shown = show("basic")
     assert "13 conditions x 231 = 3,003 episodes" in shown.table()
     assert "cannot show" in shown.table() and len(shown.as_json()["conditions"]) == 13

@@ -136,15 +136,15 @@ class BentoPack(Task):
         n, cell, model, robot = len(streams), self.cell, self.model, load_robot(self.robot_name)
         kind = streams.choice("part.class", len(GOODS.kinds))
         half = GOODS.half[kind]
-        spread = streams.between("part.xy", -1.0, 1.0, (2,)) * cell.one("part.spread")
+        spread = cell.within(streams, "part.xy", "part.spread", (2,))
         # towards the robot's side of the tray, so that what lies along its outer rim stays where it is
         spread[:, 0] -= 0.008
         cos, sin = np.cos(TRAY_ANGLE)[kind], np.sin(TRAY_ANGLE)[kind]
         xy = TRAYS[kind] + np.stack(
             [cos * spread[:, 0] - sin * spread[:, 1], sin * spread[:, 0] + cos * spread[:, 1]], axis=1
         )
-        yaw = streams.between("part.yaw", -1.0, 1.0) * cell.one("part.turn") + np.pi / 2
-        shift = streams.between("box.shift", -1.0, 1.0, (2,)) * cell.one("box.shift")
+        yaw = cell.within(streams, "part.yaw", "part.turn") + np.pi / 2
+        shift = cell.within(streams, "box.shift", "box.shift", (2,))
         q = robot.home + streams.between("arm.q", -1.0, 1.0, (4,)) * np.array([0.15, 0.15, 0.015, 0.3])
         qpos = np.repeat(model.qpos0[None], n, axis=0)
         for i, joint in enumerate(robot.joints):

@@ -126,7 +126,7 @@ class ConveyorSort(Task):
             streams.choice(f"other.{i}.class", 3) for i in range(OTHERS)
         ]
         speed = streams.between("belt.speed", *self.cell["belt.speed"])
-        turn = streams.between("bin.shift", -1.0, 1.0, (3,)) * self.cell.one("bin.shift")
+        turn = self.cell.within(streams, "bin.shift", "bin.shift", (3,))
         bins = turned_xy(BINS, turn)
         q = robot.home + streams.between("arm.q", -1.0, 1.0, (4,)) * np.array([0.15, 0.15, 0.015, 0.5])
         qpos = np.repeat(self.model.qpos0[None], n, axis=0)
@@ -162,7 +162,7 @@ class ConveyorSort(Task):
 
     def _spots(self, streams: Streams) -> list[Array]:
         """Where the goods lie on the belt, each `(n, 2)`: one neighbour ahead, one behind, 45 to 120 mm from the judged part."""
-        n, across = len(streams), self.cell.one("part.across")
+        n, across = len(streams), self.cell.drawn(streams, "part.across")
         part = np.column_stack(
             [streams.between("part.x", -across, across), streams.between("part.y", -0.28, -0.16)]
         )

@@ -123,8 +123,8 @@ class Handover(Task):
 
     def place(self, streams: Streams) -> Start:
         n, cell, model, robot = len(streams), self.cell, self.model, load_robot(self.robot_name)
-        xy = RACK + streams.between("part.xy", -1.0, 1.0, (2,)) * cell.one("part.spread")
-        yaw = streams.between("part.yaw", -1.0, 1.0) * cell.one("part.turn")
+        xy = RACK + cell.within(streams, "part.xy", "part.spread", (2,))
+        yaw = cell.within(streams, "part.yaw", "part.turn")
         q = START_Q + streams.between("arm.q", -0.06, 0.06, (6,))
         hand = self._hand(streams)
         qpos = np.repeat(model.qpos0[None], n, axis=0)

@@ -136,9 +136,9 @@ class KitPick(Task):
         n, cell = len(streams), self.cell
         kind, slot = streams.choice("part.shape", 3), streams.choice("slot", 4)
         half = GOODS.half[kind]
-        spread = np.array([cell.one("tote.spread.x"), cell.one("tote.spread.y")])
+        spread = np.stack([cell.drawn(streams, f"tote.spread.{axis}") for axis in "xy"], axis=1)
         xy = TOTE + streams.between("part.xy", -1.0, 1.0, (2,)) * spread
-        shift = streams.between("tray.shift", -1.0, 1.0, (2,)) * cell.one("tray.shift")
+        shift = cell.within(streams, "tray.shift", "tray.shift", (2,))
         yaw = streams.between("part.yaw", -np.pi / 2, np.pi / 2)
         q = START_Q + streams.between("arm.q", -0.08, 0.08, (7,)) * np.array([1.5, 1, 1, 1, 1, 1, 2])
         reach = self._reach(streams)

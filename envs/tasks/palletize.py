@@ -51,15 +51,7 @@ def _part_from_cup(s: Lookup) -> Array:
 @once
 def _grip_yaw(s: Lookup) -> Array:
     """How far the tool must turn to lie along the case; its halves look the same."""
-    return wrap(yaw_of(s["part.quat"]) - _tool_yaw(s), np.pi)
-
-
-@once
-def _tool_yaw(s: Lookup) -> Array:
-    """Yaw in rad of the tool's x axis; the tool points down."""
-    quat = s["tcp.quat"]
-    w, x, y, z = (np.ascontiguousarray(quat[..., i]) for i in range(4))
-    return np.asarray(np.arctan2(2.0 * (x * y + w * z), 1.0 - 2.0 * (y * y + z * z)))
+    return wrap(yaw_of(s["part.quat"]) - yaw_of(s["tcp.quat"]), np.pi)
 
 
 @once
@@ -144,13 +136,13 @@ class Palletize(Task):
         n, cell, model, robot = len(streams), self.cell, self.model, load_robot(self.robot_name)
         layer, slot = streams.choice("layer", LAYERS), streams.choice("slot", len(SLOTS))
         speed = streams.between("belt.speed", *cell["belt.speed"])
-        pallet = PALLET + streams.between("pallet.shift", -1.0, 1.0, (2,)) * cell.one("pallet.shift")
-        error = streams.between("stack.error", -1.0, 1.0, (3, 2)) * cell.one("stack.error")
+        pallet = PALLET + cell.within(streams, "pallet.shift", "pallet.shift", (2,))
+        error = cell.within(streams, "stack.error", "stack.error", (3, 2))
         slots = 0.5 * streams.between("pattern.gap", *cell["pattern.gap"])[:, None, None] + HALF[:2]
         slots = slots * SLOTS
         q = robot.home + streams.between("arm.q", -0.06, 0.06, (6,))
-        turn = streams.between("case.turn", -1.0, 1.0) * cell.one("case.turn")
-        across = streams.between("case.x", -1.0, 1.0) * cell.one("case.across")
+        turn = cell.within(streams, "case.turn", "case.turn")
+        across = cell.within(streams, "case.x", "case.across")
         way = streams.between("case.way", *cell["case.way"])
         reach = HALF[0] * np.abs(np.cos(turn)) + HALF[1] * np.abs(
             np.sin(turn)

@@ -139,12 +139,12 @@ class PegInsert(Task):
         n, cell, model = len(streams), self.cell, self.model
         kind = streams.choice("part.shape", len(GOODS.kinds))
         half = GOODS.half[kind]
-        xy = PLATE + streams.between("part.xy", -1.0, 1.0, (2,)) * cell.one("part.spread")
+        xy = PLATE + cell.within(streams, "part.xy", "part.spread", (2,))
         yaw = streams.between("part.yaw", -np.pi / 4, np.pi / 4)
         q = START_Q + streams.between("arm.q", -0.08, 0.08, (7,)) * np.array([1.5, 1, 1, 1, 1, 1, 2])
-        error = streams.between("hole.error", -1.0, 1.0, (2,)) * cell.one("hole.error")
-        block = BLOCK + error + streams.between("block.shift", -1.0, 1.0, (2,)) * cell.one("block.shift")
-        turn = streams.between("hole.turn", -1.0, 1.0) * cell.one("hole.turn")
+        error = cell.within(streams, "hole.error", "hole.error", (2,))
+        block = BLOCK + error + cell.within(streams, "block.shift", "block.shift", (2,))
+        turn = cell.within(streams, "hole.turn", "hole.turn")
         qpos = np.repeat(model.qpos0[None], n, axis=0)
         for first, value in (("fr3_joint1", q), ("finger_joint1", np.full((n, 2), 0.038))):
             at = int(model.joint(first).qposadr[0])
