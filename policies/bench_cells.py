@@ -189,9 +189,8 @@ def _page(cells: list[Measured]) -> str:
 
 def _section(cell: Measured) -> list[str]:
     """The lines of one cell."""
-    lines: list[str] = []
-    lines += ["", f"## {cell.task.id}", "", f"{cell.task.title[0]} ({cell.task.title[1]}).", ""]
-    lines += [f"![{cell.task.id}](cells/{cell.task.id}.jpg)", ""]
+    name, (en, ja) = cell.task.id, cell.task.title
+    lines = ["", f"## {name}", "", f"{en} ({ja}).", "", f"![{name}](cells/{name}.jpg)", ""]
     for variant, held in cell.experts.items():
         rate = _rate(held)
         kept = f"{rate['kept']:.1%}".replace("%", " %")

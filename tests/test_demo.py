@@ -231,7 +231,9 @@ def listening(process: int) -> list[str]:
 @contextmanager
 def playing(*options: str) -> Iterator[Playing]:
     """`genba demo kit-pick` in a process of its own: Studio allows one viewer per process, and users have it so."""
-    verb = [sys.executable, "-c", "from genba.cli import app; app()", "demo", "kit-pick", "--no-browser"]
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job would ignore it
+    program = f"{heed}; from genba.cli import app; app()"
+    verb = [sys.executable, "-c", program, "demo", "kit-pick", "--no-browser"]
     process = subprocess.Popen([*verb, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:

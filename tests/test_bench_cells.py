@@ -1,0 +1,44 @@
+"""The page of cells: real experts, pictures and evidence; only the clock is made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from genba.policies import bench_cells as module
+from genba.policies.shipped import shipped_ids, why_missing
+
+SPEED = {"steps_per_s": 5000.0, "bare_steps_per_s": 10000.0, "ratio_to_bare": 0.5, "threads": 2}
+
+
+def test_the_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = ["conveyor-sort", "kit-pick"]
+    monkeypatch.setattr(module, "task_ids", lambda: cells)
+    monkeypatch.setattr(
+        module, "bench_task", lambda task, *rest: SPEED | {"bare_steps_per_s": 20000.0 / len(task.id)}
+    )
+    made = module.bench_cells(tmp_path, episodes=8)
+    page = made.page.read_text(encoding="utf-8")
+    found = {cell["task"]: cell for cell in made.as_json()["cells"]}
+    for name in cells:
+        expert = found[name]["expert"]
+        assert (expert["normal"]["n"], expert["hard"]["n"], expert["normal"]["rate"]) == (8, 2, 1.0)
+        assert found[name]["released"]["verdict"] == "PASS"
+        picture = cv2.imread(str(tmp_path / "cells" / f"{name}.jpg"))
+        assert (
+            picture is not None
+            and picture.shape == (480, 1280, 3)
+            and len(np.unique(picture.reshape(-1, 3), axis=0)) > 500
+        )
+        assert f"![{name}](cells/{name}.jpg)" in page
+    assert "100.0 % (at least 68.8 %, n 8)" in page  # 0.05 ** (1 / 8)
+    assert "5,000 (0.50) | 1.6 x |" in page and "5,000 (0.50) | 1.0 x |" in page  # 13 letters against 8
+
+
+def test_a_cell_without_a_release_says_why() -> None:
+    assert why_missing("kit-pick") == "" and "kit-pick" in shipped_ids()
+    assert "insertion-force" in why_missing("peg-insert") and "peg-insert" not in shipped_ids()
+    assert why_missing("nowhere") == ""
