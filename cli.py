@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from genba.envs.errors import GenbaError, UnknownName
+from genba.envs.errors import BadInput, GenbaError, UnknownName
 
 EXIT_CODES = """Exit codes: 0 done or PASS; 1 FAIL, INSUFFICIENT or refused; 2 wrong input; 3 environment problem
 (`genba doctor` says which); 130 interrupted."""
@@ -77,11 +77,8 @@ def fail(line: str, exit_code: int) -> typer.Exit:
 
 
 @contextmanager
-def quiet_stdout(as_json: bool) -> Iterator[None]:
-    """With --json, whatever prints goes to stderr: stdout carries one object."""
-    if not as_json:
-        yield
-        return
+def quiet_stdout() -> Iterator[None]:
+    """Whatever prints goes to stderr: stdout carries the result."""
     with redirect_stdout(sys.stderr):
         yield
 
@@ -153,12 +150,32 @@ TaskOption = Annotated[
         "--task", help="A task id, variant or cell file. Absent: the one the run or release is for."
     ),
 ]
+EnvOption = Annotated[
+    str,
+    typer.Option(
+        "--env", help="A Gymnasium MuJoCo environment in the place of a task: Ant-v5, module:Name-v1."
+    ),
+]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit", metavar="SIGNAL=VALUE[:RATE]", help="A hard limit, in the signal's unit; repeatable."
+    ),
+]
 Suite = Annotated[
     str, typer.Option(help="A suite id or a YAML file; `genba suites` lists them. Absent: the cell's own.")
 ]
-Run = Annotated[str, typer.Argument(help="A run folder (its latest check), or one of its checks.")]
+Run = Annotated[
+    str, typer.Argument(help="A run folder (its latest check), one of its checks, or a check's search.")
+]
 Policy = Annotated[
-    str, typer.Argument(help="A run folder, .onnx file, module:callable, scripted, random or zero.")
+    str,
+    typer.Argument(
+        help="A run folder, .onnx file, module:callable, ws://127.0.0.1:PORT, scripted, random or zero."
+    ),
+]
+ServerOption = Annotated[
+    str, typer.Option("--server", help="Where a policy that was judged over a connection is served now.")
 ]
 Video = Annotated[Path | None, typer.Option(help="Write a .webm film here.")]
 Settings = Annotated[
@@ -169,7 +186,7 @@ Settings = Annotated[
 @app.command()
 def go(task: Task, seed: Seed = 0, threads: Threads = 0, json: Json = False) -> None:
     """Learn, check and release in one go."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.line import go as work
 
         result = work(task, seed=seed, threads=threads, say=say)
@@ -306,7 +323,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Learn a policy: from the expert, then by reinforcement."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.train import train as work
 
         result = work(
@@ -319,20 +336,84 @@ def train(
 def check(
     policy: Policy,
     task: TaskOption = "",
+    env: EnvOption = "",
+    limits: Limits = None,
     suite: Suite = "",
     seed: CheckSeed = None,
     threads: Threads = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the latest unfinished check.")] = False,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Stop as soon as it is decided, by bounds that allow it.")
+    ] = False,
+    at_most: Annotated[
+        int | None, typer.Option(help="Episodes, with --until-decided. Absent: 4 times the suite's.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="No verdict: at which severity of each disturbance it breaks.")
+    ] = False,
+    axis: Annotated[
+        list[str] | None, typer.Option(help="With --sweep: a disturbance; repeatable. Absent: all.")
+    ] = None,
+    episodes: Annotated[
+        int | None, typer.Option(help="With --sweep: episodes of each probe. Absent: 64.")
+    ] = None,
+    search: Annotated[
+        str,
+        typer.Option(metavar="120s|5m|EPISODES", help="Then hunt for violations that long; no rate follows."),
+    ] = "",
     json: Json = False,
 ) -> None:
-    """Judge a policy: evidence and a verdict."""
-    with quiet_stdout(json):
-        from genba.policies.load import load_policy
-        from genba.safety.campaign import check as work
+    """Judge a policy: evidence and a verdict, or how bad a day may get."""
+    if sweep:
+        sweep_options(
+            resume=resume,
+            until_decided=until_decided,
+            at_most=at_most is not None,
+            search=bool(search),
+            env=bool(env),
+            limit=bool(limits),
+        )
+        with quiet_stdout():
+            from genba.policies.load import load_policy
+            from genba.safety.sweep import sweep as probe
 
-        loaded = load_policy(policy, task)
-        result = work(loaded, suite=suite, seed=seed, threads=threads, resume=resume, say=say)
-    deliver(result, json)
+            swept = probe(
+                load_policy(policy, task),
+                suite=suite,
+                axes=axis or (),
+                episodes=episodes,
+                seed=seed or 0,
+                threads=threads,
+                say=say,
+            )
+        return deliver(swept, json)
+    if axis or episodes is not None:
+        raise BadInput("--axis and --episodes go with --sweep; what a check plays stands in its suite")
+    with quiet_stdout():
+        from genba.envs.task import FOREIGN
+        from genba.policies.load import load_policy, task_or_env
+        from genba.safety.campaign import check as work
+        from genba.safety.campaign import stopping
+        from genba.safety.limits import asked_suite
+        from genba.safety.search import searched
+
+        until, hunt = stopping(until_decided, at_most), searched(search, threads, say)
+        loaded = load_policy(policy, task_or_env(task, env))
+        if search and loaded.task.startswith(FOREIGN):
+            raise BadInput(
+                f"--search: {loaded.task} chooses its starts itself; only Genba's own cells can be searched"
+            )
+        asked = asked_suite(suite, limits or (), loaded.task)
+        result = work(loaded, suite=asked, seed=seed, threads=threads, resume=resume, say=say, until=until)
+        whole = hunt(result, loaded)
+    deliver(whole, json)
+
+
+def sweep_options(**given: bool) -> None:
+    """Raises BadInput for an option that a sweep does not know."""
+    for name, there in given.items():
+        if there:
+            raise BadInput(f"--{name.replace('_', '-')} does not go with --sweep, which keeps no evidence")
 
 
 @app.command()
@@ -346,7 +427,7 @@ def compare(
     json: Json = False,
 ) -> None:
     """Two policies on the same seeds, regressions first."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.load import load_policy
         from genba.safety.compare import compare as work
 
@@ -358,7 +439,7 @@ def compare(
 @app.command()
 def release(run: Run, json: Json = False) -> None:
     """Export what passed, with its evidence; refuses without PASS."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.release import release as work
 
         result = work(run)
@@ -376,7 +457,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a released policy with its monitor."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.run_release import run as work
 
         result = work(release, episodes=episodes, seed=seed, video=video, say=say)
@@ -384,29 +465,44 @@ def run(
 
 
 @app.command()
+def serve(
+    policy: Policy,
+    task: TaskOption = "",
+    port: Annotated[int, typer.Option(help="TCP port on this machine; 0 takes a free one.")] = 0,
+) -> None:
+    """Serve a policy to a judge in another process, at ws://127.0.0.1:PORT."""
+    from genba.policies.serve import serve as work
+
+    work(policy, task=task, port=port, say=say)
+
+
+@app.command()
 def replay(
     run: Run,
-    episode: Annotated[int, typer.Argument(help="The episode's number in the check.")],
+    episode: Annotated[
+        int, typer.Argument(help="The episode's number in the check, or the finding's in the search.")
+    ],
     video: Video = None,
+    server: ServerOption = "",
     json: Json = False,
 ) -> None:
     """One judged episode again, bit for bit."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.load import load_for_check
         from genba.safety.replay import replay as work
 
-        result = work(run, episode, load_for_check(run), video=video)
+        result = work(run, episode, load_for_check(run, server), video=video)
     deliver(result, json)
 
 
 @app.command()
-def report(run: Run, json: Json = False) -> None:
+def report(run: Run, server: ServerOption = "", json: Json = False) -> None:
     """Write the report of a check: one HTML page."""
-    with quiet_stdout(json):
-        from genba.policies.load import load_for_check
+    with quiet_stdout():
+        from genba.policies.load import load_for_report
         from genba.safety.report import report as work
 
-        page = work(run, load_for_check(run))
+        page = work(run, load_for_report(run, server))
     deliver({"report": str(page)}, json, str(page))
 
 
@@ -419,7 +515,7 @@ def bench_envs(
     json: Json = False,
 ) -> None:
     """The closed loop against bare stepping and AsyncVectorEnv."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.envs.bench import bench
 
         result = bench(worlds=worlds, threads=threads, say=say, tasks=() if every else tasks or ())
@@ -434,10 +530,24 @@ def bench_cells(
     json: Json = False,
 ) -> None:
     """Every cell measured, and the page that shows them."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.bench_cells import bench_cells as work
 
         result = work(out, episodes, threads, say)
+    deliver(result, json)
+
+
+@bench_app.command("disturbances")
+def bench_disturbances(
+    names: Annotated[list[str] | None, typer.Argument(help="Disturbances. Absent: all.")] = None,
+    out: Annotated[Path, typer.Option(help="Where disturbances.md goes.")] = Path("docs"),
+    json: Json = False,
+) -> None:
+    """Every disturbance measured in every cell, and the page that lists them."""
+    with quiet_stdout():
+        from genba.envs.bench_disturbances import bench_disturbances as work
+
+        result = work(out, names or (), say)
     deliver(result, json)
 
 
@@ -452,17 +562,66 @@ def bench_learn(
     json: Json = False,
 ) -> None:
     """A task's recipe on several training seeds, before and after PPO, on test seeds."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.policies.bench_learn import bench_learn as work
 
         result = work(task, seeds=seeds, episodes=episodes, threads=threads, say=say)
     deliver(result, json)
 
 
+@bench_app.command("judge")
+def bench_judge(json: Json = False) -> None:
+    """How often the verdict's statistics err, and how many episodes they take: exact."""
+    with quiet_stdout():
+        from genba.safety.characteristics import measure
+
+        result = measure()
+    deliver(result, json)
+
+
+@bench_app.command("network")
+def bench_network(
+    policy: Policy,
+    task: TaskOption = "",
+    boxes: Annotated[int, typer.Option(help="Visited observations, each with a box around it.", min=1)] = 100,
+    noise: Annotated[float, typer.Option(help="Half a box's width, in m, rad, m/s or rad/s.")] = 5e-4,
+    change: Annotated[float, typer.Option(help="What an action may change by within a box.")] = 1.0,
+    seed: Seed = 0,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """What can be shown of a policy's network by bounds, and what it does when a sensor breaks."""
+    with quiet_stdout():
+        from genba.policies.bench_network import bench_network as work
+
+        result = work(
+            policy, task, boxes=boxes, noise=noise, change=change, seed=seed, threads=threads, say=say
+        )
+    deliver(result, json)
+
+
+@bench_app.command("stops")
+def bench_stops(
+    policy: Policy,
+    task: TaskOption = "",
+    episodes: Annotated[int, typer.Option(help="Episodes, each with one stop.", min=1)] = 300,
+    seed: Annotated[int, typer.Option(help="0 to 999,999 fixes episodes and moments.")] = 0,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """How far and how long a robot goes on when told to stop at a random moment."""
+    with quiet_stdout():
+        from genba.policies.load import load_policy
+        from genba.safety.stopping import stops
+
+        result = stops(load_policy(policy, task), episodes=episodes, seed=seed, threads=threads)
+    deliver(result, json)
+
+
 @app.command()
 def doctor(json: Json = False) -> None:
     """What this machine has and lacks; each finding with its mend."""
-    with quiet_stdout(json):
+    with quiet_stdout():
         from genba.envs.doctor import examine
 
         result = examine()

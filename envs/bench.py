@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .engine import Engine, Ids, Replay
+from .engine import Engine, Ids, Moved, Replay
 from .errors import EnvironmentProblem
 from .gym import CellEnv, env_id
 from .platform import cores
@@ -53,10 +53,10 @@ class Tape:
         self.notes.append((ids, qpos, ctrl, mocap_pos, mocap_quat, whole))
         self.engine.restart(ids, qpos, ctrl, mocap_pos, mocap_quat, fields)
 
-    def step(self, control: Array, ids: Ids | None = None) -> Any:
-        """As `Engine.step`, noted."""
+    def step(self, control: Array, ids: Ids | None = None, moved: Moved | None = None) -> Any:
+        """As `Engine.step`; what moves by itself is not noted, so the bare simulation lets people stand."""
         self.notes.append((control.copy() if ids is None else control[ids],))
-        return self.engine.step(control, ids)
+        return self.engine.step(control, ids, moved)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from .files import asset
-from .robots import Robot
+from .robots import Machine
 
 FIXTURE, ROBOT, PART, PERSON = 1, 2, 4, 8
 SHAPE = (
@@ -21,8 +21,8 @@ SHAPE = (
 )  # fmt: skip
 
 
-def compose(cell: str, robot: Robot) -> mujoco.MjSpec:
-    """The cell of `assets/cells/<cell>.xml`, which includes its robot's arm, with its tool on and its root standing at the site `mount`.
+def compose(cell: str, robot: Machine) -> mujoco.MjSpec:
+    """The cell of `assets/cells/<cell>.xml`, which includes its robot's MJCF, an arm with its tool on; its root stands at the site `mount`.
 
     The robot's collision shapes meet fixtures, parts and people, not each other: a robot's own controller keeps it from
     touching itself, and the pairs would cost more than they show.
@@ -43,7 +43,9 @@ def strip(spec: mujoco.MjSpec, keep: Collection[str] = ()) -> mujoco.MjSpec:
 
     That is every shape that nothing touches, no sensor measures and nobody wants to `keep`, and every tendon that nothing pulls.
     """
-    wanted = {*keep, *(name for sensor in spec.sensors for name in (sensor.objname, sensor.refname))} - {""}
+    measured = [name for sensor in spec.sensors for name in (sensor.objname, sensor.refname)]
+    paired = [name for pair in spec.pairs for name in (pair.geomname1, pair.geomname2)]
+    wanted = {*keep, *measured, *paired} - {""}
     for geom in list(spec.geoms):
         if not geom.contype and not geom.conaffinity and geom.name not in wanted:
             spec.delete(geom)

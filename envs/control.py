@@ -21,7 +21,7 @@ class Controller(Protocol):
     """What a task needs of a controller."""
 
     def restart(self, ids: Ids, q: Array) -> None:
-        """Forget worlds `ids`; their joints stand at `q`, `(m, joints)`."""
+        """Forget worlds `ids`; the signal that the task calls `driven` is `q` there, of an arm its joints, `(m, joints)`."""
 
     def targets(self, action: Array, now: Lookup, out: Array) -> NDArray[np.bool_]:
         """Write actuator targets of the next tick into `out`, `(N, K, nu)`; returns where a limit clamped, `(N,)`."""

@@ -1,27 +1,32 @@
 """Disturbances: what a bad day does to a cell, with severities 0 to 5 and a source for every ladder.
 
-Each enters through one port: the model, sensing, actuation, the world or (later) the camera. Severity 0 changes no bit; training and
-suites use the same classes. A disturbance draws from streams of its own name, so that it meets the same world with and without.
+Each enters through one port: the model, sensing, actuation, the world or the camera. Severity 0 changes no bit; training and suites
+use the same classes. The first six are here, the others in a module for each port. A disturbance draws from streams of its own name, so
+that it meets the same world with and without.
 """
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .engine import Engine, Ids
-from .errors import UnknownName
+from .errors import BadInput, UnknownName
 from .signals import Array, Lookup
 from .streams import Streams
 from .task import Task
 
 Levels = NDArray[np.int64]
 LEVELS = 6
+PORTS = (
+    "disturbed_sensing", "disturbed_acting", "disturbed_drives", "disturbed_parts", "disturbed_world", "camera_disturbances",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,12 @@ class Ladder:
     values: tuple[float, float, float, float, float, float]
     source: str
 
-    def at(self, severity: Levels) -> Array:
-        return np.asarray(self.values, np.float64)[severity]
+    def at(self, severity: NDArray[Any]) -> Array:
+        """Values `(m,)` at severities `(m,)`; between two steps, on the straight line between their values."""
+        values, low = np.asarray(self.values, np.float64), np.floor(severity).astype(np.int64)
+        share, high = severity - low, np.minimum(low + 1, LEVELS - 1)
+        between = values[low] + share * (values[high] - values[low])
+        return np.asarray(np.where(share > 0.0, between, values[low]))
 
 
 class Disturbance(ABC):
@@ -44,6 +53,14 @@ class Disturbance(ABC):
     port: ClassVar[str]
     ladder: ClassVar[Ladder]
     says: ClassVar[tuple[str, str]]
+    needs: ClassVar[tuple[str, ...]] = ()  # model fields that it changes and a task may not vary by itself
+    where: ClassVar[str] = "every cell"
+    foreign: ClassVar[bool] = False  # for others' environments only (`foreign_disturbances`)
+
+    @classmethod
+    def applies(cls, task: Task) -> bool:
+        """Whether a task's cell has what this disturbs; `where` says in words which cells have it."""
+        return True
 
     def __init__(self, task: Task, engine: Engine) -> None:
         self.task, self.engine = task, engine
@@ -54,9 +71,9 @@ class Disturbance(ABC):
     def __repr__(self) -> str:
         return f"{self.name} ({self.ladder.quantity}: {', '.join(f'{v:g}' for v in self.ladder.values)} {self.ladder.unit})"
 
-    def assign(self, ids: Ids, severity: Levels, streams: Streams) -> None:
-        """Take on new episodes in worlds `ids`: their severities `(m,)` and their streams."""
-        self.level[ids] = severity
+    def assign(self, ids: Ids, severity: NDArray[Any], streams: Streams) -> None:
+        """Take on new episodes in worlds `ids`: their severities `(m,)`, perhaps between two steps, and their streams."""
+        self.level[ids] = np.ceil(severity)
         self.value[ids] = self.ladder.at(severity)
         self.seeds[ids] = streams.seeds
         self.draw(ids, streams)
@@ -90,6 +107,14 @@ class Disturbance(ABC):
         if name not in fields:
             fields[name] = np.repeat(self.engine.defaults[name][None], count, axis=0)
         return fields[name]
+
+
+class EitherSign(Disturbance):
+    """A quantity multiplied by 1 + v in half of the worlds, by 1 - v in the others."""
+
+    def draw(self, ids: Ids, streams: Streams) -> None:
+        sign = np.where(streams.uniform(self.name) < 0.5, -1.0, 1.0)
+        self.value[ids] = 1.0 + sign * self.value[ids]
 
 
 class SensorNoise(Disturbance):
@@ -132,16 +157,22 @@ class _Delay(Disturbance):
         self.ring: NDArray[np.floating] | None = None
         self.slots = 1 + round(max(self.ladder.values) / 1000.0 * task.control_hz)
 
-    def late(self, rows: NDArray[np.floating], steps: NDArray[np.int64]) -> NDArray[np.floating]:
-        """`(N, d)` rows of now in, rows of `value` ms ago out."""
+    def ticks(self) -> Levels:
+        """`(N,)`: the value in whole ticks."""
+        return np.rint(self.value / 1000.0 * self.task.control_hz).astype(np.int64)
+
+    def late(
+        self, rows: NDArray[np.floating], steps: NDArray[np.int64], ticks: Levels | None = None
+    ) -> NDArray[np.floating]:
+        """`(N, d)` rows of now in, rows of `ticks` `(N,)` ago out (by default of `value` ms ago)."""
         if self.ring is None:
             self.ring = np.zeros((len(rows), self.slots, rows.shape[1]), rows.dtype)
         if not self.level.any():
             return rows
         worlds = np.arange(len(rows))
         self.ring[worlds, steps % self.slots] = rows
-        ticks = np.rint(self.value / 1000.0 * self.task.control_hz).astype(np.int64)
-        then = self.ring[worlds, np.maximum(steps - ticks, 0) % self.slots]
+        back = self.ticks() if ticks is None else ticks
+        then = self.ring[worlds, np.maximum(steps - back, 0) % self.slots]
         return np.where((self.level > 0)[:, None], then, rows)
 
 
@@ -165,7 +196,7 @@ class ActionDelay(_Delay):
         return self.late(action, steps).astype(np.float64, copy=False)
 
 
-class PartMass(Disturbance):
+class PartMass(EitherSign):
     """A part heavier or lighter than nominal (mass and inertia together)."""
 
     name, port = "part-mass", "model"
@@ -176,10 +207,6 @@ class PartMass(Disturbance):
         (0.0, 0.1, 0.2, 0.5, 0.6, 0.7),
         "10 % maker's tolerance (assumption); Playground x0.8-1.2; ShadowHand x0.5-1.5; DeXtreme x0.3-1.7",
     )
-
-    def draw(self, ids: Ids, streams: Streams) -> None:
-        sign = np.where(streams.uniform(self.name) < 0.5, -1.0, 1.0)
-        self.value[ids] = 1.0 + sign * self.value[ids]
 
     def change_model(self, ids: Ids, fields: dict[str, Array]) -> dict[str, Array]:
         if not self.level[ids].any():
@@ -193,7 +220,7 @@ class PartMass(Disturbance):
         return fields
 
 
-class Friction(Disturbance):
+class Friction(EitherSign):
     """Sliding friction of every surface that touches the part: both geoms of each pair, so that neither can mask the other."""
 
     name, port = "friction", "model"
@@ -204,10 +231,6 @@ class Friction(Disturbance):
         (0.0, 0.1, 0.2, 0.3, 0.5, 0.7),
         "10 % (assumption); ShadowHand x0.7-1.3; Playground 0.4-1.0; DeXtreme 0.2-1.2",
     )
-
-    def draw(self, ids: Ids, streams: Streams) -> None:
-        sign = np.where(streams.uniform(self.name) < 0.5, -1.0, 1.0)
-        self.value[ids] = 1.0 + sign * self.value[ids]
 
     def change_model(self, ids: Ids, fields: dict[str, Array]) -> dict[str, Array]:
         if not self.level[ids].any():
@@ -257,20 +280,36 @@ class Push(Disturbance):
 
 
 def disturbance_classes() -> dict[str, type[Disturbance]]:
-    """Every disturbance there is, by name."""
+    """Every disturbance of our cells, by name: the subclasses of `Disturbance` here and in the modules of `PORTS`."""
+    for module in PORTS:
+        importlib.import_module(f"{__package__}.{module}")
     known: dict[str, type[Disturbance]] = {}
     queue = list(Disturbance.__subclasses__())
     while queue:
         cls = queue.pop()
         queue += cls.__subclasses__()
-        if hasattr(cls, "name"):
+        if hasattr(cls, "name") and not cls.foreign:
             known[cls.name] = cls
     return dict(sorted(known.items()))
 
 
+def disturbances_for(task: Task) -> dict[str, type[Disturbance]]:
+    """Those that a task's cell can meet, by name."""
+    return {name: cls for name, cls in disturbance_classes().items() if cls.applies(task)}
+
+
 def make_disturbance(name: str, task: Task, engine: Engine) -> Disturbance:
-    """The disturbance of that name over the engine's worlds. Raises UnknownName with the closest names."""
+    """The disturbance of that name over the engine's worlds. Raises UnknownName with the closest names, BadInput where it cannot be met."""
     known: Mapping[str, type[Disturbance]] = disturbance_classes()
     if name not in known:
         raise UnknownName("disturbance", name, known)
+    check_applies(known[name], task)
     return known[name](task, engine)
+
+
+def check_applies(cls: type[Disturbance], task: Task) -> None:
+    """Raises BadInput where a task's cell lacks what a disturbance disturbs."""
+    if not cls.applies(task):
+        raise BadInput(
+            f"disturbance {cls.name}: does not apply to {task.id}, only to {cls.where}; leave it out"
+        )

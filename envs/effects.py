@@ -7,6 +7,7 @@ two records equal. So a disturbance that edits a number which nobody reads measu
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera_effects import CAMERA_MEASURES
 from .disturbances import LEVELS, Push, disturbance_classes
 from .errors import UnknownName
 from .signals import Array
@@ -56,6 +58,10 @@ class Pair:
         return [float(np.median(values[self.severity == level])) for level in range(1, LEVELS)]
 
 
+Measure = Callable[[Task, Pair], list[float]]
+PLACES = ("effects_sensing", "effects_acting", "effects_model")
+
+
 def make_pair(task: Task, name: str) -> Pair:
     severity = np.repeat(np.arange(1, LEVELS), EACH)
     seeds = np.arange(len(severity))
@@ -72,9 +78,12 @@ def still(task: Task) -> Array:
     )
 
 
-def upwards(task: Task) -> Array:
-    """The action that lifts the tool."""
-    return np.where(np.array(task.action_names) == "vz", 1.0, still(task))
+def stirring(task: Task) -> Array:
+    """The action that moves the robot where there is room: lifts the tool, drives a vehicle ahead."""
+    names = np.array(task.action_names)
+    return np.where(
+        names == (task.rising if task.rising in task.action_names else names[0]), 1.0, still(task)
+    )
 
 
 def noise(task: Task, pair: Pair) -> list[float]:
@@ -82,10 +91,11 @@ def noise(task: Task, pair: Pair) -> list[float]:
     errors = []
     for _ in range(40):
         sensed, truth = pair.worlds.sensed(), pair.worlds.signals.now
-        errors.append([(sensed[name] - truth[name]) / scale for name, scale in task.sensed.items()])
+        rows = [(sensed[name] - truth[name]) / scale for name, scale in task.sensed.items()]
+        errors.append(np.concatenate(rows, axis=1))
         pair.step(still(task))
-    spread = np.array(errors)  # (ticks, positions, N, 3)
-    return [float(spread[:, :, pair.severity == level].std()) for level in range(1, LEVELS)]
+    spread = np.array(errors)  # (ticks, N, numbers of all positions)
+    return [float(spread[:, pair.severity == level].std()) for level in range(1, LEVELS)]
 
 
 def shift_ms(task: Task, late: Array, early: Array) -> Array:
@@ -101,16 +111,16 @@ def observation_delay(task: Task, pair: Pair) -> list[float]:
     for tick in range(40):
         late.append(pair.worlds.observation())
         early.append(pair.twins.observation())
-        pair.step(upwards(task) if tick % 8 < 4 else still(task))
+        pair.step(stirring(task) if tick % 8 < 4 else still(task))
     return pair.by_severity(shift_ms(task, np.array(late, float), np.array(early, float)))
 
 
 def action_delay(task: Task, pair: Pair) -> list[float]:
     late, early = [], []
     for tick in range(40):
-        pair.step(still(task) if tick < SETTLE else upwards(task))
-        late.append(pair.worlds.signals.now["tcp.vel"])
-        early.append(pair.twins.signals.now["tcp.vel"])
+        pair.step(still(task) if tick < SETTLE else stirring(task))
+        late.append(pair.worlds.signals.now[f"{task.steered}.vel"])
+        early.append(pair.twins.signals.now[f"{task.steered}.vel"])
     return pair.by_severity(shift_ms(task, np.array(late), np.array(early)))
 
 
@@ -164,7 +174,8 @@ def friction_under(worlds: Worlds, action: Array, expected: Array) -> Array:
     before = worlds.signals.now["part.vel"].copy()
     for _ in range(DRAG_TICKS):
         worlds.step(np.tile(action, (worlds.rows, 1)))
-    gained = (worlds.signals.now["part.vel"] - before) / (DRAG_TICKS * task.dt * gravity)
+    dragged = DRAG_TICKS * task.dt - task.model.opt.timestep  # sensors are one substep late, after as before
+    gained = (worlds.signals.now["part.vel"] - before) / (dragged * gravity)
     sideways = np.hypot(gained[:, 0], DRAG - gained[:, 1])
     return np.asarray(
         sideways / (1.0 + gained[:, 2])
@@ -183,23 +194,27 @@ def friction(task: Task, pair: Pair) -> list[float]:
 
 
 def push(task: Task, pair: Pair) -> list[float]:
-    """The force in N on the tool that, by the arm's equation of motion, explains what the first physics step of the shove did."""
+    """The force in N on the tool that, by the robot's equation of motion, explains what the first physics step of the shove did."""
     pair.step(still(task))
     shove = pair.worlds.disturbances[pair.name]
     assert isinstance(shove, Push)
     shove.push(shove.start)  # every world at the first tick of its shove
     before = [pair.twins.engine.snapshot(world) for world in range(pair.twins.n)]
     after = [
-        worlds.engine.batch.rollout(1, None, record=["qvel"])["qvel"][:, 0]
+        worlds.engine.batch.rollout(1, None, record=["qvel", "qfrc_constraint"])
         for worlds in (pair.worlds, pair.twins)
     ]
-    change = (after[0] - after[1]) / task.model.opt.timestep
-    found = [force_behind(task, *before[world], change[world]) for world in range(len(before))]
+    change = (after[0]["qvel"][:, 0] - after[1]["qvel"][:, 0]) / task.model.opt.timestep
+    held = after[0]["qfrc_constraint"][:, 0] - after[1]["qfrc_constraint"][:, 0]
+    found = [force_behind(task, *before[world], change[world], held[world]) for world in range(len(before))]
     return pair.by_severity(np.array(found))
 
 
-def force_behind(task: Task, model: mujoco.MjModel, data: mujoco.MjData, change: Array) -> float:
-    """Horizontal force in N on the tool behind accelerations `change` `(nv,)`: (M + h D) change = J^T force."""
+def force_behind(task: Task, model: mujoco.MjModel, data: mujoco.MjData, change: Array, held: Array) -> float:
+    """Horizontal force in N on the tool behind accelerations `change` `(nv,)`: (M + h D) change = J^T force + `held`.
+
+    `held` `(nv,)` is what contacts and other constraints gave against it: the floor under the wheels of a vehicle.
+    """
     mujoco.mj_forward(model, data)
     mass, jacobian = np.zeros((model.nv, model.nv)), np.zeros((3, model.nv))
     mujoco.mj_fullM(model, data, mass)
@@ -211,28 +226,38 @@ def force_behind(task: Task, model: mujoco.MjModel, data: mujoco.MjData, change:
             ]
     body = model.body(task.tool_body).id
     mujoco.mj_jacBodyCom(model, data, jacobian, None, body)
-    impulse = (mass + model.opt.timestep * np.diag(damping)) @ change
+    impulse = (mass + model.opt.timestep * np.diag(damping)) @ change - held
     reached = np.abs(jacobian).max(axis=0) > 0.0
     force = np.linalg.lstsq(jacobian[:, reached].T, impulse[reached], rcond=None)[0]
     return float(np.hypot(force[0], force[1]))
 
 
-MEASURES: dict[str, Callable[[Task, Pair], list[float]]] = {
+MEASURES: dict[str, Measure] = {
     "sensor-noise": noise,
     "observation-delay": observation_delay,
     "action-delay": action_delay,
     "part-mass": part_mass,
     "friction": friction,
     "push": push,
+    **CAMERA_MEASURES,
 }
 
 
+def measures() -> dict[str, Measure]:
+    """How each disturbance is measured, by name: those here and those in the modules of `PLACES`."""
+    known = dict(MEASURES)
+    for place in PLACES:
+        known |= importlib.import_module(f"{__package__}.{place}").MEASURES
+    return known
+
+
 def measure(task: Task, name: str) -> list[Effect]:
-    """What severities 1 to 5 of a disturbance do in a task's cell. Raises UnknownName."""
-    if name not in MEASURES:
-        raise UnknownName("disturbance", name, MEASURES)
+    """What severities 1 to 5 of a disturbance do in a task's cell. Raises UnknownName, BadInput where it does not apply."""
+    known = measures()
+    if name not in known:
+        raise UnknownName("disturbance", name, known)
     ladder = disturbance_classes()[name].ladder
-    found = MEASURES[name](task, make_pair(task, name))
+    found = known[name](task, make_pair(task, name))
     return [
         Effect(name, level, ladder.quantity, ladder.unit, ladder.values[level], found[level - 1])
         for level in range(1, LEVELS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -28,9 +29,11 @@ _UNITS = {
     mujoco.mjtSensor.mjSENS_FRAMEYAXIS: "1",
     mujoco.mjtSensor.mjSENS_FRAMEZAXIS: "1",
     mujoco.mjtSensor.mjSENS_GEOMDIST: "m",
+    mujoco.mjtSensor.mjSENS_GEOMFROMTO: "m",
     mujoco.mjtSensor.mjSENS_FORCE: "N",
     mujoco.mjtSensor.mjSENS_TORQUE: "N*m",
     mujoco.mjtSensor.mjSENS_TOUCH: "N",
+    mujoco.mjtSensor.mjSENS_RANGEFINDER: "m",
     mujoco.mjtSensor.mjSENS_INSIDESITE: "1",
     mujoco.mjtSensor.mjSENS_ACTUATORFRC: "N*m",
 }
@@ -39,7 +42,19 @@ _JOINT_UNITS = {
     mujoco.mjtSensor.mjSENS_JOINTVEL: ("rad/s", "m/s"),
     mujoco.mjtSensor.mjSENS_JOINTACTFRC: ("N*m", "N"),
 }
+INPUTS = int(
+    mujoco.mjtState.mjSTATE_CTRL | mujoco.mjtState.mjSTATE_MOCAP_POS | mujoco.mjtState.mjSTATE_MOCAP_QUAT
+)
 _CONTACT_UNITS = ("1", "N", "N*m", "m", "m", "1", "1", "m/s", "rad/s")  # order of mjtConDataField
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Mocap bodies that move within a control tick: the index of the first, positions `(N, K, m, 3)` in m, quaternions `(N, K, m, 4)`."""
+
+    first: int
+    pos: Array
+    quat: Array
 
 
 def _unit(model: mujoco.MjModel, sensor: int) -> str:
@@ -125,6 +140,7 @@ class Engine:
         self.bias = self.batch.bind("qfrc_bias")
         self._sensordata = self.batch.bind("sensordata")
         self._warnings = np.zeros(self.worlds, np.int64)
+        self.finer = np.ones(self.worlds, np.int64)  # physics steps that a world makes for each recorded one
 
     def restart(
         self,
@@ -155,32 +171,59 @@ class Engine:
         self.block[ids] = self._sensordata[ids][:, None]
         self._warnings[ids] = self._counts()[ids]
 
-    def step(self, control: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
+    def step(self, control: Array, ids: Ids | None = None, moved: Moved | None = None) -> NDArray[np.bool_]:
         """Advance one control tick; returns the worlds that met a fault, `(N,)`.
 
         Args:
             control: `(N, K, nu)` actuator targets for each substep.
             ids: the worlds to advance (sorted), or None for all.
+            moved: mocap bodies that move at every substep, for example people; the others stay.
         """
+        inputs = int(mujoco.mjtState.mjSTATE_CTRL)
+        if moved is not None:
+            control, inputs = self._with_poses(control, moved), INPUTS
         stepped, errors = np.zeros(self.worlds, bool), np.zeros(self.worlds, bool)
         stepped[slice(None) if ids is None else ids] = True
-        try:
-            if ids is None:
-                self.batch.rollout(
-                    self.substeps, control, record=["sensordata"], out={"sensordata": self.block}
-                )
-            else:
-                part = self.batch.rollout(self.substeps, control[ids], record=["sensordata"], ids=ids)
-                self.block[ids] = part["sensordata"]
-        except SimulationError as failure:
-            errors[failure.ids] = True
-            self.block[failure.ids] = np.nan
+        for part, finer in self._shares(ids):
+            try:
+                self._advance(control, inputs, part, finer)
+            except SimulationError as failure:
+                errors[failure.ids] = True
+                self.block[failure.ids] = np.nan
         counts = self._counts()
         raised = counts > self._warnings
         self._warnings = counts
         finite = np.isfinite(self.block[:, -1]).all(axis=-1) & np.isfinite(self.qvel).all(axis=-1)
         faults: NDArray[np.bool_] = stepped & (raised | errors | ~finite)
         return faults
+
+    def _shares(self, ids: Ids | None) -> list[tuple[Ids | None, int]]:
+        """The worlds that advance together, by how much finer than usual they step."""
+        if (self.finer == 1).all():
+            return [(ids, 1)]
+        chosen = np.arange(self.worlds) if ids is None else ids
+        return [(chosen[self.finer[chosen] == each], int(each)) for each in np.unique(self.finer[chosen])]
+
+    def _advance(self, control: Array, inputs: int, ids: Ids | None, finer: int) -> None:
+        """One control tick of the worlds `ids`, recorded in the block at every `finer`-th physics step."""
+        if ids is None:
+            self.batch.rollout(
+                self.substeps, control, inputs, record=["sensordata"], out={"sensordata": self.block}
+            )
+            return
+        asked = np.repeat(control[ids], finer, axis=1)
+        made = self.batch.rollout(self.substeps * finer, asked, inputs, record=["sensordata"], ids=ids)
+        self.block[ids] = made["sensordata"][:, finer - 1 :: finer]
+
+    def _with_poses(self, control: Array, moved: Moved) -> Array:
+        """Targets and the poses of all mocap bodies, as one row a substep in the order of `INPUTS`."""
+        span = slice(moved.first, moved.first + moved.pos.shape[2])
+        rows = [control]
+        for held, value in ((self.mocap_pos, moved.pos), (self.mocap_quat, moved.quat)):
+            poses = np.repeat(held[:, None], control.shape[1], axis=1)
+            poses[:, :, span] = value
+            rows.append(poses.reshape(*control.shape[:2], -1))
+        return np.concatenate(rows, axis=-1)
 
     def jacobian(self, body: int, point: Array) -> tuple[Array, Array]:
         """Translational and rotational Jacobians `(N, 3, nv)` of world points `(N, 3)` on a body."""

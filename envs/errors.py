@@ -23,7 +23,7 @@ class GenbaError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in self.args)
+        return printable(" ".join(str(part) for part in self.args))
 
 
 class UnknownName(GenbaError, KeyError):  # noqa: N818 - reads as what it is
@@ -35,7 +35,8 @@ class UnknownName(GenbaError, KeyError):  # noqa: N818 - reads as what it is
         super().__init__(kind, name, self.known)
 
     def __str__(self) -> str:
-        return f"unknown {self.kind} '{self.name}'. {suggestion(self.closest)}({listing(self.known, self.closest)})"
+        line = f"unknown {self.kind} '{self.name}'. {suggestion(self.closest)}({listing(self.known, self.closest)})"
+        return printable(line)
 
 
 class BadInput(GenbaError):  # noqa: N818
@@ -52,6 +53,17 @@ class EnvironmentProblem(GenbaError):  # noqa: N818
     """This machine lacks something that the work needs."""
 
     exit_code = 3
+
+
+def printable(text: str) -> str:
+    """The text without line ends and control characters: a file's own words must not paint the terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def one_line(what: object, length: int = 200) -> str:
+    """Whatever others wrote (a foreign error, a peer's message) as one printable line of at most `length` characters."""
+    text = " ".join(printable(str(what)).split())
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def closest(name: str, known: Iterable[str]) -> tuple[str, ...]:

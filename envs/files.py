@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +53,18 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
 def atomic_write_text(path: str | Path, text: str) -> None:
     """`atomic_write_bytes` of the text in UTF-8."""
     atomic_write_bytes(path, text.encode())
+
+
+@contextmanager
+def writing(
+    where: str | Path, hint: Callable[[], str] | str = "free some space or write elsewhere"
+) -> Iterator[None]:
+    """What the system says of a disk that is full or read-only becomes one line with a hint. Raises BadInput."""
+    try:
+        yield
+    except OSError as error:
+        said = hint if isinstance(hint, str) else hint()
+        raise BadInput(f"{where}: cannot be written ({error.strerror or error}); {said}") from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The YAML files of robots, as they must read: figures with source and confidence, the chain, the gripper, another tool."""
+"""The YAML files of robots, as they must read: figures with source and confidence; of an arm the chain, the gripper, another tool; of a vehicle its scanner."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class GripperRow(BaseModel):
 
 
 class RobotFile(BaseModel):
-    """The YAML file of one robot."""
+    """The YAML file of one arm."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -66,6 +66,29 @@ class RobotFile(BaseModel):
     actuators: tuple[str, ...]
     gripper: GripperRow
     chain: Chain
+    sources: dict[str, str]
+    limits: tuple[LimitRow, ...]
+    bodies: dict[str, BodyRow]
+
+
+class ScannerRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    signal: str
+    cameras: tuple[str, ...]
+
+
+class VehicleFile(BaseModel):
+    """The YAML file of one mobile robot: two driven joints, the left wheel's first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    kind: Literal["vehicle"]
+    title: str
+    model: str
+    root: str
+    joints: tuple[str, str]
+    actuators: tuple[str, str]
+    scanner: ScannerRow
     sources: dict[str, str]
     limits: tuple[LimitRow, ...]
     bodies: dict[str, BodyRow]
@@ -105,4 +128,5 @@ class ToolFile(BaseModel):
 class Opening(BaseModel):
     """What decides how a robot's file is read."""
 
+    kind: Literal["arm", "vehicle"] = "arm"
     arm: str | None = None

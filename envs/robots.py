@@ -1,4 +1,4 @@
-"""Robots: the MJCF model and, from one YAML file each, every limit and mass with its source and confidence.
+"""Robots, arms and vehicles: the MJCF model and, from one YAML file each, every limit and mass with its source and confidence.
 
 `Robot.forward` follows the Denavit-Hartenberg chain of the data sheet in plain numpy; it shares nothing with MuJoCo, so that each
 can check the other.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import BadInput, UnknownName
 from .files import asset, load_yaml
-from .robot_files import ChainRow, Confidence, GripperRow, Opening, RobotFile, ToolFile
+from .robot_files import ChainRow, Confidence, GripperRow, Opening, RobotFile, ToolFile, VehicleFile
 
 if TYPE_CHECKING:
     import mujoco
@@ -62,33 +63,19 @@ class Gripper:
 
 
 @dataclass(frozen=True, eq=False)
-class Robot:
-    """A robot as its data sheet describes it; arrays have one entry per joint, in SI (rad or m).
-
-    `v_max` and `a_max` bound the tool (m/s, m/s^2; infinite where none is given).
-    """
+class Machine:
+    """What every robot has, arm or vehicle: its driven joints in SI (rad or m), one entry each, its figures, its masses, its MJCF."""
 
     name: str
     title: str
     root: str
-    tool_body: str
-    tcp_site: str
     joints: tuple[str, ...]
     actuators: tuple[str, ...]
-    gripper: Gripper
-    home: Array
-    q_min: Array
-    q_max: Array
     qd_max: Array
-    qdd_max: Array
     tau_max: Array
-    v_max: float
-    a_max: float
-    chain: tuple[ChainRow, ...]
     limits: Mapping[str, Limit]
     links: Mapping[str, Link]
     model_file: str
-    tool: Tool | None = None
 
     def spec(self) -> mujoco.MjSpec:
         """A fresh MjSpec of the robot alone."""
@@ -97,6 +84,39 @@ class Robot:
         spec = mujoco.MjSpec.from_file(self.model_file)
         self.fit(spec)
         return spec
+
+    def fit(self, spec: mujoco.MjSpec) -> None:
+        """Put on, in `spec`, what the robot carries beyond its own MJCF."""
+        return None
+
+    def limit(self, limit_id: str) -> Limit:
+        """One row by its id. Raises UnknownName with the closest ids."""
+        if limit_id not in self.limits:
+            raise UnknownName("limit", limit_id, self.limits)
+        return self.limits[limit_id]
+
+    def _row(self, limit_id: str) -> Array:
+        return np.asarray(self.limit(limit_id).value, float)
+
+
+@dataclass(frozen=True, eq=False)
+class Robot(Machine):
+    """An arm as its data sheet describes it; arrays have one entry per joint, in SI (rad or m).
+
+    `v_max` and `a_max` bound the tool (m/s, m/s^2; infinite where none is given).
+    """
+
+    tool_body: str
+    tcp_site: str
+    gripper: Gripper
+    home: Array
+    q_min: Array
+    q_max: Array
+    qdd_max: Array
+    v_max: float
+    a_max: float
+    chain: tuple[ChainRow, ...]
+    tool: Tool | None = None
 
     def fit(self, spec: mujoco.MjSpec) -> None:
         """Put the robot's tool on its arm in `spec`, where the tool is not the arm's own."""
@@ -132,15 +152,6 @@ class Robot:
         low = -np.minimum(self.qd_max, np.maximum(0.0, lower))
         return low, high
 
-    def limit(self, limit_id: str) -> Limit:
-        """One row by its id. Raises UnknownName with the closest ids."""
-        if limit_id not in self.limits:
-            raise UnknownName("limit", limit_id, self.limits)
-        return self.limits[limit_id]
-
-    def _row(self, limit_id: str) -> Array:
-        return np.asarray(self.limit(limit_id).value, float)
-
 
 def _transform(row: ChainRow, moved: Array) -> Array:
     """The 4x4 pose `(..., 4, 4)` of a modified Denavit-Hartenberg row with its joint at `moved` `(...)`."""
@@ -156,8 +167,29 @@ def _transform(row: ChainRow, moved: Array) -> Array:
 
 
 def robot_names() -> list[str]:
-    """The robots there are."""
+    """The robots there are, arms and vehicles."""
     return sorted(path.parent.name for path in asset("robots").glob("*/*.yaml"))
+
+
+def arm_names() -> list[str]:
+    """Those that are arms."""
+    return [name for name in robot_names() if opening_of(name).kind == "arm"]
+
+
+def vehicle_names() -> list[str]:
+    """Those that drive about."""
+    return [name for name in robot_names() if opening_of(name).kind == "vehicle"]
+
+
+def robot_file(name: str) -> Path:
+    """The YAML file of a robot that exists."""
+    return asset("robots", name, f"{name}.yaml")
+
+
+@cache
+def opening_of(name: str) -> Opening:
+    """What kind of robot it is."""
+    return load_yaml(robot_file(name), Opening)
 
 
 @cache
@@ -165,11 +197,20 @@ def load_robot(name: str) -> Robot:
     """Read one robot. Raises UnknownName, or BadInput when its file does not fit together."""
     if name not in robot_names():
         raise UnknownName("robot", name, robot_names())
-    path = asset("robots", name, f"{name}.yaml")
-    if load_yaml(path, Opening).arm is not None:
+    path, opening = robot_file(name), opening_of(name)
+    if opening.kind == "vehicle":
+        raise BadInput(f"robot {name} is a vehicle, and an arm is asked for; arms: {', '.join(arm_names())}")
+    if opening.arm is not None:
         return _with_tool(load_yaml(path, ToolFile))
     file = load_yaml(path, RobotFile)
-    for key in {row.source for row in (*file.limits, *file.bodies.values())} | {file.chain.source}:
+    return _assemble(file, *rows_of(path, file, file.chain.source), str(asset("robots", name, file.model)))
+
+
+def rows_of(
+    path: Path, file: RobotFile | VehicleFile, *more: str
+) -> tuple[dict[str, Limit], dict[str, Link]]:
+    """Limits and links of a file by id. Raises BadInput for a source, `more` among them, that it does not list."""
+    for key in {row.source for row in (*file.limits, *file.bodies.values())} | set(more):
         if key not in file.sources:
             raise BadInput(
                 f"{path}: source '{key}' is not listed under sources; known: {', '.join(file.sources)}"
@@ -182,7 +223,7 @@ def load_robot(name: str) -> Robot:
         body: Link(row.mass, row.com, row.inertia, file.sources[row.source], row.confidence, row.note)
         for body, row in file.bodies.items()
     }
-    return _assemble(file, limits, links, str(asset("robots", name, file.model)))
+    return limits, links
 
 
 def _with_tool(file: ToolFile) -> Robot:
@@ -229,17 +270,22 @@ def _gripper(row: GripperRow, limits: Mapping[str, Limit]) -> Gripper:
     return Gripper(row.kind, row.actuator, row.joints, *(_largest(limits, name) for name in names))
 
 
+def per_joint(file: RobotFile | VehicleFile, limits: Mapping[str, Limit], limit_id: str) -> Array:
+    """A limit with one figure per joint. Raises BadInput where it has another number of them."""
+    value = np.asarray(limits[limit_id].value, float) if limit_id in limits else np.empty(0)
+    if value.shape != (len(file.joints),):
+        raise BadInput(
+            f"robot {file.name}: limit {limit_id}: expected {len(file.joints)} values, found {value.size}"
+        )
+    value.setflags(write=False)
+    return value
+
+
 def _assemble(
     file: RobotFile, limits: Mapping[str, Limit], links: Mapping[str, Link], model_file: str
 ) -> Robot:
     def joints(limit_id: str) -> Array:
-        value = np.asarray(limits[limit_id].value, float) if limit_id in limits else np.empty(0)
-        if value.shape != (len(file.joints),):
-            raise BadInput(
-                f"robot {file.name}: limit {limit_id}: expected {len(file.joints)} values, found {value.size}"
-            )
-        value.setflags(write=False)
-        return value
+        return per_joint(file, limits, limit_id)
 
     return Robot(
         name=file.name,

@@ -91,6 +91,7 @@ class Lookup(Mapping[str, Array]):
         self._held = held
         self._block = block
         self._cache: dict[str | Derivation, Array] = {}
+        self._replaced: Mapping[str, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
         cached = self._cache.get(name)
@@ -132,7 +133,8 @@ class Lookup(Mapping[str, Array]):
     def with_values(self, values: Mapping[str, Array]) -> Lookup:
         """The same instant with some signals replaced (what sensing disturbances do); derived ones follow."""
         other = Lookup(self.table, self._data, self._held, self.lead)
-        other._cache.update(values)
+        other._replaced = {**self._replaced, **values}
+        other._cache.update(other._replaced)
         return other
 
 

@@ -26,12 +26,21 @@ if TYPE_CHECKING:
     import mujoco
 
     from .control import Controller
-    from .engine import Engine
+    from .engine import Engine, Moved
+    from .eye import Eye
+    from .worlds import Worlds
 
 SUCCESS_HOLD_S = 0.2
+FOREIGN = "gym:"  # begins the id of an environment that is not ours
 RUNNING, SUCCESS, TIMEOUT, FAULT, NOT_KEPT = 0, 1, 2, 3, 4
 COMMON_REASONS = ("running", "success", "timeout", "fault", "not-kept")
-SEED_RANGES = {"train": 0, "select": 1_000_000_000, "test": 2_000_000_000, "judge": 3_000_000_000}
+SEED_RANGES = {
+    "train": 0,
+    "select": 1_000_000_000,
+    "test": 2_000_000_000,
+    "judge": 3_000_000_000,
+    "search": 8_000_000_000_000_000,  # above every judge seed that is ever drawn; exact in any JSON reader
+}
 OBSERVATION_LIMITS = {
     "m": 4.0,
     "m/s": 8.0,
@@ -100,7 +109,14 @@ class Task(ABC):
     sensed: ClassVar[Mapping[str, float]] = {}
     part_body: ClassVar[str] = "part"
     tool_body: ClassVar[str] = "hand"
+    camera: ClassVar[str] = ""  # the camera by which the policy sees, if it has one
+    steered: ClassVar[str] = (
+        "tcp"  # what the action moves: its signals are `<steered>.pos` and `<steered>.vel`
+    )
+    driven: ClassVar[str] = "arm.q"  # the signal that the controller begins with
+    beside: ClassVar[tuple[str, ...]] = ()  # actions that command neither the robot nor its tool
     rising: ClassVar[str] = "vz"  # the action that lifts the tool where it is positive
+    foreign: ClassVar[bool] = False  # an environment that is not ours (`foreign`)
 
     def __init__(self, cell: Cell | None = None) -> None:
         self.cell = cell_of(self.id) if cell is None else cell
@@ -134,6 +150,10 @@ class Task(ABC):
     def signals(self) -> tuple[list[tuple[Signal, Derivation]], list[Signal], list[tuple[float, Signal]]]:
         """The task's derived, held and constant signals."""
 
+    def make_eye(self, engine: Engine) -> Eye | None:
+        """The camera at work, where the task has one."""
+        return None
+
     def care(self, observation: NDArray[np.float32]) -> Array:
         """`(n,)`: how much it matters to copy the expert well in each of `(n, d)` observations, 1 as a rule."""
         return np.ones(len(observation))
@@ -146,6 +166,13 @@ class Task(ABC):
         """Targets of the actuators that are not the robot's (people, belts): actuator id -> `(N, K)`."""
         return {}
 
+    def move(self, held: Mapping[str, Array], now: Lookup) -> Moved | None:
+        """Mocap bodies that move by themselves (people) in the coming tick; None where there are none.
+
+        May write those held signals, `(N, ...)`, that it alone keeps, as the worker's clock.
+        """
+        return None
+
     def cost(self, s: Signals) -> Array:
         """`(N,)`: 1 where a person or a limit was put at risk in this tick (the `cost` of Safety-Gymnasium)."""
         return np.zeros(s.worlds)
@@ -153,6 +180,26 @@ class Task(ABC):
     def in_path(self, s: Lookup) -> NDArray[np.bool_]:
         """`(N,)`: a person's hand is inside the robot's planned path while the robot moves."""
         return np.zeros(s.lead[0], bool)
+
+    @property
+    def action_limits(self) -> tuple[Array, Array]:
+        """`(A,)` each: an action is clipped to between them."""
+        ones = np.ones(len(self.action_names))
+        return -ones, ones
+
+    def known_disturbances(self) -> tuple[str, ...]:
+        """The names of those that this task can be disturbed by."""
+        from .disturbances import disturbances_for
+
+        return tuple(disturbances_for(self))
+
+    def make_worlds(
+        self, n: int, threads: int, tail_s: float, disturbances: list[str], trace: bool
+    ) -> Worlds:
+        """N worlds that play judged episodes."""
+        from .worlds import Worlds
+
+        return Worlds(self, n, threads, tail_s=tail_s, disturbances=disturbances, trace=trace)
 
     @property
     def key(self) -> str:
@@ -257,7 +304,8 @@ def task_classes() -> dict[str, type[Task]]:
 
     for module in pkgutil.iter_modules(tasks.__path__):
         importlib.import_module(f"{tasks.__name__}.{module.name}")
-    return {cls.id: cls for cls in sorted(Task.__subclasses__(), key=lambda cls: cls.id)}
+    ours = (cls for cls in Task.__subclasses__() if not cls.foreign)
+    return {cls.id: cls for cls in sorted(ours, key=lambda cls: cls.id)}
 
 
 def task_ids() -> list[str]:
@@ -266,7 +314,14 @@ def task_ids() -> list[str]:
 
 
 def get_task(task_id: str) -> Task:
-    """A fresh task, of an id, a spec or an edited cell file (see `parameters`). Raises UnknownName with the closest ids, BadInput."""
+    """A fresh task, of an id, a spec, an edited cell file (see `parameters`) or, as `gym:Ant-v5`, of an environment that is not ours.
+
+    Raises UnknownName with the closest ids, BadInput.
+    """
+    if task_id.startswith(FOREIGN):
+        from .foreign import ForeignTask
+
+        return ForeignTask(task_id)
     classes = task_classes()
     if task_id in classes:
         return classes[task_id]()

@@ -25,7 +25,7 @@ def described(
     return Signal(name, unit, shape, en, ja, rate_hz, kind)
 
 
-def common_held(actions: int, control_hz: int) -> list[Signal]:
+def common_held(actions: int, control_hz: float) -> list[Signal]:
     """The held signals of every task: what was commanded, how fast it changed, whether a limit clamped it, the clock."""
     rows = (
         ("action", "1", (actions,)),

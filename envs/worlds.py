@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .disturbances import Disturbance, make_disturbance
+from .chosen import Chosen, Draws
+from .disturbances import Disturbance, disturbance_classes, make_disturbance
 from .engine import Engine, Ids
 from .signals import Array, Lookup, Signals
 from .streams import Streams
@@ -50,13 +52,20 @@ class Worlds:
         costs: bool = False,
     ) -> None:
         self.task, self.n, self.tail_s, self.costs = task, n, tail_s, costs
-        self.engine = Engine(task.model, n, threads, task.substeps, task.expanded)
+        known = disturbance_classes()
+        needed = [field for name in disturbances if name in known for field in known[name].needs]
+        self.engine = Engine(
+            task.model, n, threads, task.substeps, tuple(dict.fromkeys((*task.expanded, *needed)))
+        )
         rows = self.engine.worlds
         self.rows = rows
         self.controller = task.make_controller(self.engine)
         self.disturbances: dict[str, Disturbance] = {
             name: make_disturbance(name, task, self.engine) for name in disturbances
         }
+        self.eye = task.make_eye(self.engine)
+        if self.eye is not None:
+            self.eye.watch_through(tuple(self.disturbances.values()))
         self.held = task.blank_held(rows)
         self.signals = Signals(task.table, self.engine.block, self.held)
         self.seeds = np.zeros(rows, np.int64)
@@ -99,16 +108,23 @@ class Worlds:
         return self._hashes[world].hexdigest()
 
     def reset(
-        self, ids: Ids, seeds: NDArray[np.int64], severities: Mapping[str, NDArray[np.int64]] | None = None
+        self,
+        ids: Ids,
+        seeds: NDArray[np.int64],
+        severities: Mapping[str, NDArray[Any]] | None = None,
+        draws: Draws | None = None,
     ) -> None:
-        """Start episodes with `seeds` `(m,)` in worlds `ids` `(m,)`, sorted; severities `(m,)` by disturbance, absent = 0."""
-        ids = np.asarray(ids, np.int64)
-        streams = Streams(self.task.key, np.asarray(seeds, np.int64))
+        """Start episodes with `seeds` `(m,)` in worlds `ids` `(m,)`, sorted; severities `(m,)` by disturbance, absent = 0.
+
+        `draws` are start quantities that are given instead of drawn (see `Chosen`).
+        """
+        ids, seeds = np.asarray(ids, np.int64), np.asarray(seeds, np.int64)
+        streams = Chosen(self.task.key, seeds, draws) if draws else Streams(self.task.key, seeds)
         start = self.task.place(streams)
         fields = dict(start.fields)
         levels = severities or {}
         for name, disturbance in self.disturbances.items():
-            severity = np.asarray(levels.get(name, np.zeros(len(ids), np.int64)), np.int64)
+            severity = np.asarray(levels.get(name, np.zeros(len(ids))))
             disturbance.assign(ids, severity, streams)
             fields = disturbance.change_model(ids, fields)
         self.engine.restart(ids, start.qpos, start.ctrl, start.mocap_pos, start.mocap_quat, fields)
@@ -123,8 +139,10 @@ class Worlds:
             value[ids] = 0.0
         for name, given in start.held.items():
             self.held[name][ids] = given
+        if self.eye is not None:
+            self.eye.restart(ids, self.seeds[ids])
         self._refresh()
-        self.controller.restart(ids, self.signals.now["arm.q"][ids])
+        self.controller.restart(ids, self.signals.now[self.task.driven][ids])
         if self._hashes is not None:
             for world in ids:
                 self._hashes[world] = hashlib.sha256()
@@ -170,11 +188,18 @@ class Worlds:
         self._drive(wanted, active)
         for disturbance in self.disturbances.values():
             disturbance.push(self.steps)
-        faults = self.engine.step(self._control, None if active.all() else np.flatnonzero(active)) | broken
+        moved = self.task.move(self.held, self.signals.now)
+        faults = (
+            self.engine.step(self._control, None if active.all() else np.flatnonzero(active), moved) | broken
+        )
         self.steps += active
         self.held["episode.time"][:] = self.steps * self.task.dt
         self.held["simulator.fault"][active & faults] = 1.0
+        if self.eye is not None:
+            self.eye.tell(self.held, self.steps, active)
         self._refresh()
+        if self.eye is not None:
+            self.eye.expose(self.held, self.signals.now, self.steps, active)
         if self._hashes is not None:
             for world in np.flatnonzero(active):
                 self._hashes[world].update(self.engine.block[world].data)

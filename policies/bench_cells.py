@@ -127,7 +127,7 @@ def _released(task_id: str) -> dict[str, Any] | None:
     return {
         "verdict": result.verdict.word,
         "suite": evidence.plan.suite.id,
-        "episodes": evidence.plan.episodes,
+        "episodes": len(evidence),
         "production": production(evidence),
         "sha256": evidence.plan.policy.sha256,
     }

@@ -14,6 +14,10 @@ FORBIDDEN = (
     r"\bAISI approved\b", r"\bsafe for use near people\b", r"\bOECD complian",
 )  # fmt: skip
 
+LANES = {
+    "fixed": "one-sided",
+    "until-decided": "both sides together and true at every look at once: the check stopped when it was decided",
+}
 CARD = """# {name}
 
 A policy for **{task}** ({title}) on the robot `{robot}`, released by Genba {genba} after the verdict **{verdict}**.
@@ -39,7 +43,7 @@ check does not replace one.
 ## What was shown
 
 In simulation, with {episodes:,} episodes over {conditions}, judged at every physics substep ({physics_hz} Hz); bounds at
-{confidence:.0f} % confidence, one-sided.
+{confidence:.0f} % confidence, {lane}.
 
 {success}
 
@@ -93,9 +97,10 @@ def card(result: CheckResult, task: Task, name: str) -> str:
         attempt=result.as_json()["attempt"],
         evidence_sha256=result.evidence.sha256,
         plan_sha256=plan.sha256,
-        episodes=plan.episodes,
+        episodes=len(result.evidence),
         conditions="1 condition" if len(plan.conditions) == 1 else f"{len(plan.conditions)} conditions",
         confidence=100 * plan.confidence,
+        lane=LANES[plan.lane.name],
         success="\n".join(_success_lines(result)),
         constraints="\n".join(_constraint_rows(result)),
         by_condition="\n".join(_condition_rows(result)),

@@ -45,8 +45,8 @@ class Contract(_Frozen):
     task: str
     task_version: str
     robot: str
-    control_hz: int = Field(gt=0)
-    physics_hz: int = Field(gt=0)
+    control_hz: int | float = Field(gt=0)
+    physics_hz: int | float = Field(gt=0)
     observation: tuple[Column, ...] = Field(min_length=1)
     action: tuple[Channel, ...] = Field(min_length=1)
 
@@ -65,13 +65,15 @@ class Job(Protocol):
     @property
     def robot_name(self) -> str: ...
     @property
-    def control_hz(self) -> int: ...
+    def control_hz(self) -> float: ...
     @property
-    def physics_hz(self) -> int: ...
+    def physics_hz(self) -> float: ...
     @property
     def action_names(self) -> tuple[str, ...]: ...
     @property
     def commands(self) -> tuple[tuple[str, float], ...]: ...
+    @property
+    def action_limits(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
     @property
     def observation_names(self) -> tuple[tuple[str, str], ...]: ...
     @property
@@ -81,8 +83,10 @@ class Job(Protocol):
 def contract_of(task: Job) -> Contract:
     """The contract that a policy of this task keeps."""
     channels = tuple(
-        Channel(name=name, unit=unit, scale=scale)
-        for name, (unit, scale) in zip(task.action_names, task.commands, strict=True)
+        Channel(name=name, unit=unit, scale=scale, low=float(low), high=float(high))
+        for name, (unit, scale), low, high in zip(
+            task.action_names, task.commands, *task.action_limits, strict=True
+        )
     )
     columns = tuple(
         Column(name=name, unit=unit, low=-float(limit), high=float(limit))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
 from ..safety.episodes import NOMINAL, Loop, side_by_side, split
 from ..safety.plan import Episode
@@ -18,7 +17,7 @@ from ..safety.statistics import (
     paired_mean_difference,
     paired_quantile_difference,
 )
-from ..safety.suite import load_suite, suite_for
+from ..safety.suite import disturbances_of, load_suite, suite_for
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 WORLDS = 256
@@ -94,8 +93,8 @@ class _Acting:
 
 
 def evaluate(act: Act, task: Task, seeds: NDArray[np.int64], bad: int = 0, threads: int = 0) -> Held:
-    """Play one judged episode per seed; the last `bad` of them have bad days, one disturbance of severity 3 each, in turn."""
-    n, kinds = len(seeds), list(disturbance_classes())
+    """Play one judged episode per seed; the last `bad` of them have bad days, one disturbance of the cell's suite at severity 3 each, in turn."""
+    n, kinds = len(seeds), disturbances_of(task) or [NOMINAL]
     plain = np.arange(n) < n - bad
     episodes = [
         Episode(i, 0, NOMINAL if plain[i] else kinds[i % len(kinds)], 0 if plain[i] else BAD_DAY, int(seed))

@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..envs.disturbances import disturbance_classes
 from ..envs.effects import still
 from ..envs.streams import Streams
 from ..envs.task import SEED_RANGES, Task, observation
 from ..envs.worlds import Worlds
 from ..safety.episodes import TAIL_S
+from ..safety.suite import disturbances_of
 from .checkpoints import load_tensors, save_tensors
 from .network import Student, motion_of, overridden
 
@@ -38,7 +38,7 @@ class ImitationRecipe:
     every `stretch` ticks or so: `mixing` is the share of stretches that the expert drives, by round (the last one stands for all
     that follow), so that a student that is stuck is helped on. A share `paced` of the episodes is driven under a constant speed
     override from `paces` (with its `reach`, beyond what is `fine`), so that the student has been where PPO will take it; `disturbed` is
-    the share with one disturbance of severity 1 to `severity`; in a share `slips` the tool lets go once, so that the student has seen
+    the share with one disturbance of the cell's suite, of severity 1 to `severity`; in a share `slips` the tool lets go once, so that the student has seen
     how to begin again with a part that lies beside its place. A share `hard` of each batch is drawn where the student misses most and
     the task asks for `care`. `loss_knee` is where the loss turns from square to linear; `average` is the decay of the running
     average of the weights, which is the student that acts.
@@ -87,14 +87,15 @@ class Classroom:
 
     def __init__(self, task: Task, recipe: ImitationRecipe, seed: int, threads: int = 0) -> None:
         self.task, self.recipe = task, recipe
-        self.kinds = list(disturbance_classes())
+        self.kinds = disturbances_of(task)
         self.worlds = Worlds(task, recipe.worlds, threads, tail_s=TAIL_S, disturbances=self.kinds)
         self.drivers = np.random.default_rng(seed)
         self.override = torch.zeros(recipe.worlds, 1)
         self.slip_at = np.full(recipe.worlds, NEVER)
         self.let_go = still(task)
         self.motion = motion_of(task)
-        self.moves = (self.motion.level + self.motion.rising).numpy() > 0
+        moves = (self.motion.level + self.motion.rising).numpy() > 0
+        self.tool = ~moves & ~np.isin(task.action_names, task.beside)
         self.next_seed = SEED_RANGES["train"] + seed * 1_000_000
         self.observations = torch.empty(recipe.rows, len(task.observation_names))
         self.answers = torch.empty(recipe.rows, len(task.action_names))
@@ -150,7 +151,7 @@ class Classroom:
     def _slipping(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """The actions, but for the tool's where it slips now."""
         since = self.worlds.steps[: len(action)] - self.slip_at
-        slips = ((since >= 0) & (since < SLIP_TICKS))[:, None] & ~self.moves
+        slips = ((since >= 0) & (since < SLIP_TICKS))[:, None] & self.tool
         return np.where(slips, self.let_go, action).astype(np.float32)
 
     def _change_drivers(self, mixing: float) -> None:

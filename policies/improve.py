@@ -23,9 +23,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from torch import Tensor, nn
 
-from ..envs.disturbances import disturbance_classes
 from ..envs.task import Task
 from ..envs.vec import WorldsVecEnv
+from ..safety.suite import disturbances_of
 from .network import Motion, Override, Student, motion_of, overridden
 
 
@@ -116,7 +116,7 @@ def improve(
     report: Callable[[int, float], None] = lambda done, success: None,
 ) -> tuple[Student, int]:
     """A student with a learned override, and the environment steps spent. `report(iterations done, recent success)`."""
-    kinds = disturbance_classes()
+    kinds = disturbances_of(task)
     rare = max(1, round(2 * len(kinds) / max(recipe.disturbed, 1e-6))) if recipe.disturbed else 0
     levels = {name: (*[0] * (rare - 2), 2, 3) for name in kinds} if rare > 2 else None
     motion = motion_of(task)

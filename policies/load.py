@@ -1,13 +1,12 @@
-"""Any policy as something that can be judged: a run, an ONNX file, a release, `module:callable`, scripted, random, zero."""
+"""Any policy as something that can be judged: a run, an ONNX file, a release, `module:callable`, a server, scripted, random, zero."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +15,26 @@ from ..envs.errors import BadInput, UnknownName
 from ..envs.files import sha256_file, sha256_hex
 from ..envs.parameters import folder_name
 from ..envs.streams import Streams
-from ..envs.task import Task, get_task
+from ..envs.task import FOREIGN, Task, get_task
 from .contract import Contract, contract_of, differences, read_contract
 from .manifest import NAME as MANIFEST
 from .manifest import verify_manifest
 from .onnx_policy import OnnxPolicy
 from .runs import CONFIG, CONTRACT, POLICY, WEIGHTS, read_config
 
+if TYPE_CHECKING:
+    from ..safety.plan import PolicyIdentity
+
 Rows = NDArray[np.float32]
 Act = Callable[[Rows, NDArray[np.int64], NDArray[np.int64]], Rows]
 BUILT_IN = ("scripted", "random", "zero")
+SERVED = "server"
+PICKLED = (".zip", ".pkl", ".pickle", ".pt", ".pth", ".joblib")  # Stable-Baselines3, torch and their like
+NOT_OPENED = (
+    "such an archive holds Python objects that run as code when opened, so it is not; export its policy to ONNX "
+    "(docs/bring-your-own.md says how) and check that file"
+)
+SCHEMES = ("ws://", "wss://")
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ def load_policy(spec: str, task: str = "") -> LoadedPolicy:
     """The policy that `spec` means.
 
     Args:
-        spec: a run or release folder, an `.onnx` file, `module:callable`, or "scripted", "random", "zero".
+        spec: a run or release folder, an `.onnx` file, `module:callable`, `ws://127.0.0.1:PORT`, or "scripted", "random", "zero".
         task: its task id; needed where the spec does not say it.
 
     Raises UnknownName, BadInput.
@@ -56,6 +65,8 @@ def load_policy(spec: str, task: str = "") -> LoadedPolicy:
     path = Path(spec)
     if spec in BUILT_IN:
         return _built_in(spec, get_task(_needed(task, spec)))
+    if spec.lower().startswith(SCHEMES):
+        return _from_server(spec, task)
     if (path / MANIFEST).is_file():
         return _from_release(path, task)
     if path.is_dir():
@@ -64,6 +75,8 @@ def load_policy(spec: str, task: str = "") -> LoadedPolicy:
         return _from_file(path, task, Path("runs"))
     if ":" in spec and not path.exists():
         return _from_callable(spec, get_task(_needed(task, spec)))
+    if path.suffix.lower() in PICKLED:
+        raise BadInput(f"{spec}: {NOT_OPENED}")
     if path.exists():
         raise BadInput(
             f"{spec}: not a policy that can be read; give a run folder, an .onnx file or module:callable"
@@ -71,8 +84,18 @@ def load_policy(spec: str, task: str = "") -> LoadedPolicy:
     raise UnknownName("policy", spec, [*BUILT_IN, *_known_runs()])
 
 
-def load_for_check(check: str) -> LoadedPolicy:
-    """The policy that a run, a check or a release was made with, for replay and report."""
+def task_or_env(task: str, env: str) -> str:
+    """The task that --task, or --env for an environment that is not ours, asks for. Raises BadInput for both."""
+    if task and env:
+        raise BadInput("--task names a cell of Genba, --env somebody else's environment: give one of them")
+    return f"{FOREIGN}{env}" if env else task
+
+
+def load_for_check(check: str, server: str = "") -> LoadedPolicy:
+    """The policy that a run, a check or a release was made with, for replay and report.
+
+    `server` is where it is served now, of a policy that was. Raises UnknownName, BadInput.
+    """
     from ..safety.evidence import read_plan
     from ..safety.folders import find_check
 
@@ -82,11 +105,23 @@ def load_for_check(check: str) -> LoadedPolicy:
         return load_policy(plan.policy.kind, plan.task)
     if plan.policy.kind == "callable":
         return load_policy(plan.policy.name, plan.task)
+    if plan.policy.kind == SERVED:
+        return _served_again(plan.policy, server, plan.task)
     run = folder.parent.parent
     for home in (folder.parent, run, Path("releases") / run.name):
         if (home / POLICY).is_file():
             return _from_file(home / POLICY, plan.task, None)
     raise BadInput(f"{folder}: the policy it judged is not beside it; put its policy.onnx into {run}")
+
+
+def load_for_report(check: str, server: str = "") -> LoadedPolicy | None:
+    """As `load_for_check`; None where the policy was served and no server is named: its page shows no episodes."""
+    from ..safety.evidence import read_plan
+    from ..safety.folders import find_check
+
+    if not server and read_plan(find_check(check)).policy.kind == SERVED:
+        return None
+    return load_for_check(check, server)
 
 
 def _needed(task: str, spec: str) -> str:
@@ -117,7 +152,8 @@ def _from_release(folder: Path, task: str) -> LoadedPolicy:
     """A release as it left; new checks of it lie with the runs, since nothing may be added to a release."""
     verify_manifest(folder)
     found = _from_file(folder / POLICY, task, None)
-    return replace(found, folder=Path("runs") / folder_name(found.task) / found.name)
+    run = Path("runs") / folder_name(found.task) / found.name
+    return replace(found, folder=_kept(run, folder / POLICY))
 
 
 def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
@@ -137,6 +173,42 @@ def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
         name = f"{path.stem}-{policy.sha256[:6]}"
         home = path.parent if found is not None else _kept(runs / folder_name(known.id) / name, path)
     return LoadedPolicy("onnx", name, policy.sha256, known.id, home, policy.act)
+
+
+def _from_server(url: str, task: str) -> LoadedPolicy:
+    """A policy server; the contract that it states, if any, must be the task's own."""
+    from .served import ServedPolicy, address
+
+    served = ServedPolicy(address(url))
+    try:
+        stated = served.contract
+        known = get_task(task or (stated.task if stated else _needed("", url)))
+        wanted = contract_of(known)
+        if stated is not None and (lines := differences(stated, wanted)):
+            raise BadInput(
+                f"{url}: serves a policy for other inputs or outputs than {known.id}: {'; '.join(lines[:3])}"
+            )
+        served.agree(wanted)
+    except BaseException:
+        served.close()
+        raise
+    name = served.hello.name
+    home = Path("runs") / folder_name(known.id) / f"{name}-{served.hello.sha256[:6]}"
+    return LoadedPolicy(SERVED, name, served.hello.sha256, known.id, home, served.act)
+
+
+def _served_again(judged: PolicyIdentity, server: str, task: str) -> LoadedPolicy:
+    """The server of a check that was made before. Raises BadInput unless it serves the same policy."""
+    if not server:
+        raise BadInput(
+            f"{judged.name} was judged over a connection: serve it again and add --server ws://127.0.0.1:PORT"
+        )
+    found = load_policy(server, task)
+    if found.sha256 != judged.sha256:
+        raise BadInput(
+            f"{server}: serves another policy ({found.sha256[:12]}) than was judged ({judged.sha256[:12]})"
+        )
+    return found
 
 
 def _kept(folder: Path, path: Path) -> Path:
@@ -178,39 +250,9 @@ def _built_in(kind: str, task: Task) -> LoadedPolicy:
 
 
 def _from_callable(spec: str, task: Task) -> LoadedPolicy:
-    """`module:function`, a function of observations `(n, d)` that returns actions `(n, A)`; importable from here."""
-    module_name, _, name = spec.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise BadInput(
-            f"{spec}: cannot import {module_name} ({reason}); it must be importable from this folder"
-        ) from None
-    finally:
-        sys.path.pop(0)
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise UnknownName(
-            f"callable in {module_name}", name, [key for key in vars(module) if not key.startswith("_")]
-        )
-    actions = len(task.action_names)
+    """`module:function`, known by the hash of its file."""
+    from .callables import load_callable
 
-    def act(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
-        try:
-            answer = np.asarray(function(observation), np.float32)
-        except Exception as error:  # noqa: BLE001 - whatever somebody else's function raises
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise BadInput(f"{spec}: could not act on observations {observation.shape} ({reason})") from None
-        if answer.shape != (len(observation), actions):
-            raise BadInput(f"{spec}: returned shape {answer.shape}, expected ({len(observation)}, {actions})")
-        return answer
-
-    if getattr(module, "__file__", None) is None:
-        raise BadInput(
-            f"{spec}: {module_name} is not a Python file, so it cannot be told from another version"
-        )
-    digest = sha256_file(Path(inspect.getfile(module)))
+    act, digest = load_callable(spec, len(task.action_names))
     home = Path("runs") / folder_name(task.id) / spec.replace(":", "-")
     return LoadedPolicy("callable", spec, digest, task.id, home, act)

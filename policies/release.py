@@ -18,7 +18,7 @@ import numpy as np
 from ..envs.errors import BadInput, GenbaError, Refused
 from ..envs.files import atomic_write_bytes, atomic_write_text
 from ..envs.parameters import folder_name
-from ..envs.task import Task, get_task
+from ..envs.task import FOREIGN, Task, get_task
 from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
 from ..safety.folders import find_check
 from ..safety.replay import replays
@@ -103,10 +103,12 @@ def _judged(run: Path) -> CheckResult:
         raise Refused(
             f"no release without PASS: {result.folder} says {result.verdict.word}: {reasons[0]}{more}"
         )
-    kind = result.evidence.plan.policy.kind
+    kind, task = result.evidence.plan.policy.kind, result.evidence.plan.task
+    if task.startswith(FOREIGN):
+        raise Refused(f"{task} is no cell of Genba: a policy of it can be checked, never released")
     if kind != "onnx":
         raise Refused(
-            f"a policy of kind '{kind}' can be checked, never released; train one with: genba train {result.evidence.plan.task}"
+            f"a policy of kind '{kind}' can be checked, never released; train one with: genba train {task}"
         )
     return result
 
@@ -198,7 +200,7 @@ def _fill(
     for name in ("plan.json", "plan.sha256", "platform.json"):
         if (source / name).is_file():
             atomic_write_bytes(draft / "evidence" / name, (source / name).read_bytes())
-    for number in range(plan.shards):
+    for number in range(-(-len(result.evidence) // plan.episodes_per_shard)):
         atomic_write_bytes(shard_path(draft / "evidence", number), shard_path(source, number).read_bytes())
     atomic_write_text(draft / "card.md", card(result, task, folder.name))
     _write_report(draft, result, policy)

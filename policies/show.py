@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.cell import dressed
-from ..envs.disturbances import Push, disturbance_classes
+from ..envs.disturbances import Push, disturbances_for
 from ..envs.errors import UnknownName
 from ..envs.task import SEED_RANGES, Task
 from ..envs.worlds import Worlds
@@ -72,7 +72,7 @@ class Show:
 
     def __post_init__(self) -> None:
         self.worlds = Worlds(
-            self.task, 2, threads=1, tail_s=TAIL_S, disturbances=tuple(disturbance_classes())
+            self.task, 2, threads=1, tail_s=TAIL_S, disturbances=tuple(disturbances_for(self.task))
         )
         self.monitor = Monitor(self.constraints, self.task.table, 2, self.task.dt / self.task.substeps)
         self.room = np.zeros(len(self.monitor.ids))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..envs.errors import BadInput
-from ..envs.files import atomic_write_bytes, atomic_write_text, plain_json
+from ..envs.files import atomic_write_bytes, atomic_write_text, plain_json, writing
 from ..envs.platform import differences, fingerprint
 from ..envs.task import Task, get_task
 from .constraints import Binding
@@ -33,20 +33,26 @@ from .evidence import (
 from .folders import CONCLUSION, new_check, unfinished_check
 from .plan import (
     LARGEST_SEED,
+    SEEDS_PER_BASE,
     Assessed,
+    Looks,
     NotAssessed,
     Plan,
     PolicyIdentity,
     episodes_per_shard,
     fresh_seed_base,
+    look_shards,
 )
 from .policy import Judged, OneAtATime, Policy
 from .progress import Progress, Say
-from .result import CheckResult, conclude
+from .result import CheckResult, conclude, judged
 from .shards import write_shard
-from .suite import Suite, load_suite, suite_for
+from .strata import check_strata
+from .suite import Suite, check_conditions, load_suite, suite_for
 
 WORLDS = 256
+LOOK_EVERY = 256  # episodes at least, of a check that stops when it is decided
+BUDGET = 4  # times the suite's episodes: what such a check may use up to
 VERSIONS = ("mujoco", "numpy", "onnxruntime")
 
 
@@ -59,6 +65,7 @@ def check(
     resume: bool = False,
     say: Say | None = None,
     worlds: int = WORLDS,
+    until: UntilDecided | None = None,
 ) -> CheckResult:
     """Judge a policy by a suite, leave the evidence in a numbered folder of the policy's run, and say the verdict.
 
@@ -69,6 +76,7 @@ def check(
         resume: go on with the latest unfinished check.
         say: where progress goes (None: nowhere; on a terminal a bar is drawn on stderr).
         worlds: worlds that run together; never changes a result.
+        until: stop as soon as it is decided, by bounds that hold at every look; None: the suite's number of episodes.
 
     Raises:
         UnknownName, BadInput: a suite, seed or policy that cannot be used.
@@ -77,35 +85,72 @@ def check(
     began = time.perf_counter()
     task = get_task(policy.task)
     chosen = suite if isinstance(suite, Suite) else load_suite(suite or suite_for(task.id))
+    check_conditions(chosen, task)
     binding = chosen.bind(task)
     _probe(policy, task)
-    folder = resumed(policy, task, chosen, seed) if resume else begin(policy, task, chosen, binding, seed)
+    folder = (
+        resumed(policy, task, chosen, seed, until)
+        if resume
+        else begin(policy, task, chosen, binding, seed, until)
+    )
     campaign = Campaign(folder, read_plan(folder), policy, task, binding)
     monitor_s = campaign.run(worlds, threads, say)
     seconds = time.perf_counter() - began
     result = conclude(read_evidence(folder), seconds, monitor_s / seconds)
-    atomic_write_text(folder / CONCLUSION, plain_json(result.as_json()) + "\n")
+    with writing(folder, "all episodes are kept; free some space and conclude with --resume"):
+        atomic_write_text(folder / CONCLUSION, plain_json(result.as_json()) + "\n")
     return result
 
 
-def begin(policy: Judged, task: Task, suite: Suite, binding: Binding, seed: int | None) -> Path:
+def begin(
+    policy: Judged,
+    task: Task,
+    suite: Suite,
+    binding: Binding,
+    seed: int | None,
+    until: UntilDecided | None = None,
+) -> Path:
     """Make the next attempt's folder with its plan, hash and platform."""
     if seed is not None and not 0 <= seed <= LARGEST_SEED:
         raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED:,}")
-    folder, attempt = new_check(policy.folder)
-    base = fresh_seed_base(policy.sha256, suite, attempt) if seed is None else seed
-    plan = make_plan(policy, task, suite, binding, base)
-    atomic_write_text(folder / "platform.json", plain_json(fingerprint()) + "\n")
-    atomic_write_text(folder / "plan.sha256", f"{plan.sha256}  plan.json\n")
-    atomic_write_bytes(folder / "plan.json", plan.to_bytes())
-    (folder / "shards").mkdir()
+    least = len(suite.conditions) * (suite.strata.parts if suite.strata else 1)
+    if until and until.at_most is not None and not least <= until.at_most <= SEEDS_PER_BASE:
+        raise BadInput(
+            f"--at-most {until.at_most}: expected {least} (one episode a condition and stratum) to {SEEDS_PER_BASE:,}"
+        )
+    if suite.strata:
+        check_strata(suite.strata, task)
+    with writing(policy.folder):
+        folder, attempt = new_check(policy.folder)
+        base = fresh_seed_base(policy.sha256, suite, attempt) if seed is None else seed
+        plan = make_plan(policy, task, suite, binding, base, until)
+        (folder / "shards").mkdir()
+        atomic_write_text(folder / "platform.json", plain_json(fingerprint()) + "\n")
+        atomic_write_text(folder / "plan.sha256", f"{plan.sha256}  plan.json\n")
+        atomic_write_bytes(
+            folder / "plan.json", plan.to_bytes()
+        )  # last: a check with a plan can be gone on with
     return folder
 
 
-def make_plan(policy: Policy, task: Task, suite: Suite, binding: Binding, seed_base: int) -> Plan:
+def make_plan(
+    policy: Policy,
+    task: Task,
+    suite: Suite,
+    binding: Binding,
+    seed_base: int,
+    until: UntilDecided | None = None,
+) -> Plan:
     """The plan of one attempt."""
     conditions = suite.conditions
-    episodes = suite.episodes_per_condition * len(conditions)
+    each, shard, looks = suite.episodes_per_condition, 0, None
+    if until:
+        most = BUDGET * each * len(conditions) if until.at_most is None else until.at_most
+        parts = suite.strata.parts if suite.strata else 1
+        each = min(most, SEEDS_PER_BASE) // (len(conditions) * parts) * parts
+        shard, every = look_shards(len(conditions) * parts, until.look_every)
+        looks = Looks(every=every)
+    episodes = each * len(conditions)
     return Plan(
         task=task.id,
         task_version=task.version,
@@ -115,14 +160,15 @@ def make_plan(policy: Policy, task: Task, suite: Suite, binding: Binding, seed_b
         policy=PolicyIdentity(kind=policy.kind, name=policy.name, sha256=policy.sha256),
         conditions=conditions,
         seed_base=seed_base,
-        episodes_per_condition=suite.episodes_per_condition,
+        episodes_per_condition=each,
         episodes=episodes,
-        episodes_per_shard=episodes_per_shard(episodes),
+        episodes_per_shard=shard or episodes_per_shard(episodes),
         confidence=suite.verdict.confidence,
         assessed=tuple(Assessed(id=each.constraint.id, unit=each.unit) for each in binding.assessed),
         not_assessed=tuple(NotAssessed(id=each.id, why=why) for each, why in binding.not_assessed),
         metrics=tuple(sorted(task.rewards)),
         versions=versions(),
+        looks=looks,
     )
 
 
@@ -132,11 +178,14 @@ def versions() -> dict[str, str]:
     return {"genba": version("genba"), **{name: here[name] for name in VERSIONS}}
 
 
-def resumed(policy: Judged, task: Task, suite: Suite, seed: int | None) -> Path:
+def resumed(
+    policy: Judged, task: Task, suite: Suite, seed: int | None, until: UntilDecided | None = None
+) -> Path:
     """The unfinished check to go on with. Raises BadInput where going on would mix two checks."""
     folder = unfinished_check(policy.folder)
     plan = read_plan(folder)
-    asked = make_plan(policy, task, suite, suite.bind(task), plan.seed_base if seed is None else seed)
+    base = plan.seed_base if seed is None else seed
+    asked = make_plan(policy, task, suite, suite.bind(task), base, until)
     for name in Plan.model_fields:
         if getattr(plan, name) != getattr(asked, name):
             raise BadInput(
@@ -148,6 +197,23 @@ def resumed(policy: Judged, task: Task, suite: Suite, seed: int | None) -> Path:
             f"{folder}: was begun on another platform ({'; '.join(other)}); start a new check without --resume"
         )
     return folder
+
+
+@dataclass(frozen=True)
+class UntilDecided:
+    """Look at least every `look_every` episodes and stop when decided; `at_most` episodes (None: 4 times the
+    suite's).
+    """
+
+    at_most: int | None = None
+    look_every: int = LOOK_EVERY
+
+
+def stopping(until_decided: bool, at_most: int | None) -> UntilDecided | None:
+    """What --until-decided and --at-most ask for. Raises BadInput for a budget without the former."""
+    if at_most is not None and not until_decided:
+        raise BadInput("--at-most goes with --until-decided; a fixed number of episodes stands in the suite")
+    return UntilDecided(at_most) if until_decided else None
 
 
 @dataclass(frozen=True)
@@ -166,32 +232,43 @@ class Campaign:
         missing = missing_shards(self.folder, plan)
         for number in set(range(plan.shards)) - set(missing):
             checked_shard(self.folder, plan, number)
-        for draft in (self.folder / "shards").glob(".*.part"):  # left by a kill in the middle of a write
-            draft.unlink()
+        with writing(self.folder):
+            for draft in (self.folder / "shards").glob(".*.part"):  # left by a kill in the middle of a write
+                draft.unlink()
         todo = sum(len(plan.shard(number)) for number in missing)
         if not todo:
             return 0.0
+        loops = self._loops(min(worlds, todo), threads)
+        with Progress("check", plan.episodes, plan.episodes - todo, say) as progress:
+            for end in plan.ends:
+                self._play(loops, missing_shards(self.folder, plan, end), progress)
+                if plan.looks and judged(read_evidence(self.folder, end)).word != "INSUFFICIENT":
+                    break
+        return sum(loop.monitor_s for loop in loops) / len(loops)
+
+    def _loops(self, worlds: int, threads: int) -> list[Loop]:
+        """What plays the episodes."""
+        plan = self.plan
         constraints = [bound.constraint for bound in self.binding.assessed]
         names = [condition.disturbance for condition in plan.conditions]
         policy = OneAtATime(self.policy)
-        loops = [
+        return [
             Loop(policy, self.task, constraints, names, each, cores, plan.metrics)
-            for each, cores in split(min(worlds, todo), threads)
+            for each, cores in split(worlds, threads)
         ]
-        pending: dict[int, list[Row]] = {number: [] for number in missing}
+
+    def _play(self, loops: list[Loop], shards: list[int], progress: Progress) -> None:
+        """Play and keep the episodes of some shards."""
+        pending: dict[int, list[Row]] = {number: [] for number in shards}
         successes = ended = 0
         try:
-            with (
-                Progress("check", plan.episodes, plan.episodes - todo, say) as progress,
-                closing(side_by_side(loops, list(plan.episodes_of(missing)))) as rows,
-            ):
+            with closing(side_by_side(loops, list(self.plan.episodes_of(shards)))) as rows:
                 for row in rows:
                     ended, successes = ended + 1, successes + row["success"]
                     progress.advance(1, f"success {successes / ended:.1%}")
                     self._keep(row, pending)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._how_to_go_on()) from None
-        return sum(loop.monitor_s for loop in loops) / len(loops)
 
     def _keep(self, row: Row, pending: dict[int, list[Row]]) -> None:
         """Hold a row until its shard is full, then write the shard."""
@@ -203,12 +280,14 @@ class Campaign:
         rows = sorted(pending.pop(number), key=lambda each: int(each["episode"]))
         names = expected_columns(self.plan)
         hashes = {"plan_sha256": self.plan.sha256, "rows_sha256": rows_sha256(rows)}
-        write_shard(shard_path(self.folder, number), rows, names, hashes)
+        with writing(self.folder, self._how_to_go_on):
+            write_shard(shard_path(self.folder, number), rows, names, hashes)
 
     def _how_to_go_on(self) -> str:
         left = sum(len(self.plan.shard(number)) for number in missing_shards(self.folder, self.plan))
         kept = self.plan.episodes - left
-        return f"{kept:,} of {self.plan.episodes:,} episodes are kept in {self.folder}; go on with --resume"
+        of = f"{'at most ' if self.plan.looks else ''}{self.plan.episodes:,}"
+        return f"{kept:,} of {of} episodes are kept in {self.folder}; go on with --resume"
 
 
 def _probe(policy: Policy, task: Task) -> None:

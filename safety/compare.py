@@ -16,7 +16,7 @@ from .evidence import Evidence, read_evidence, read_plan
 from .folders import CONCLUSION, attempts
 from .policy import Judged
 from .progress import Say
-from .result import violated
+from .result_counts import violated
 from .statistics import (
     Interval,
     bonferroni,

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.conditions import parts_of
 from ..envs.platform import cores
 from ..envs.task import Task
-from ..envs.worlds import Worlds
 from .constraints import Constraint
 from .monitor import Monitor
 from .plan import Episode
@@ -61,8 +61,8 @@ class Loop:
         live: bool | None = None,
     ) -> None:
         self.policy, self.task, self.n = policy, task, worlds
-        names = sorted(set(disturbances) - {NOMINAL})
-        self.worlds = Worlds(task, worlds, threads, tail_s=TAIL_S, disturbances=names, trace=True)
+        names = sorted({part for each in disturbances for part in parts_of(each)} - {NOMINAL})
+        self.worlds = task.make_worlds(worlds, threads, TAIL_S, names, trace=True)
         self.disturbances = names
         self.monitor = Monitor(
             tuple(constraints), task.table, self.worlds.rows, 1.0 / task.physics_hz, live=live
@@ -104,10 +104,11 @@ class Loop:
             return
         ids = free[: len(batch)]
         severities = {
-            name: np.array([each.severity if each.disturbance == name else 0 for each in batch], np.int64)
+            name: np.array([each.severity if name in parts_of(each.disturbance) else 0 for each in batch])
             for name in self.disturbances
         }
-        self.worlds.reset(ids, np.array([each.seed for each in batch], np.int64), severities)
+        seeds = np.array([each.seed for each in batch], np.int64)
+        self.worlds.reset(ids, seeds, severities, _chosen(batch))
         self.active[ids] = True
         for world, episode in zip(ids, batch, strict=True):
             self.playing[world] = episode
@@ -168,6 +169,19 @@ class Loop:
             **{f"at.{name}": float(value) for name, value in zip(ids, times, strict=True)},
             **{f"metric.{name}": float(total[world]) for name, total in self._metrics.items()},
         }
+
+
+def _chosen(batch: Sequence[Episode]) -> dict[str, NDArray[np.float64]]:
+    """The draws that these episodes choose, `(m, k)` by stream; NaN where one of them leaves them to its seed."""
+    widths: dict[str, int] = {}
+    for each in batch:
+        for name, values in each.draws.items():
+            widths[name] = max(widths.get(name, 0), len(values))
+    found = {name: np.full((len(batch), width), np.nan) for name, width in widths.items()}
+    for row, each in enumerate(batch):
+        for name, values in each.draws.items():
+            found[name][row, : len(values)] = values
+    return found
 
 
 class _LeftError(Exception):

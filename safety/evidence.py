@@ -51,7 +51,7 @@ class Evidence:
     columns: Mapping[str, NDArray[Any]]
 
     def __len__(self) -> int:
-        return self.plan.episodes
+        return len(self.columns["episode"])
 
     @cached_property
     def sha256(self) -> str:
@@ -147,13 +147,17 @@ def platform_of(folder: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
-def missing_shards(folder: Path, plan: Plan) -> list[int]:
-    """Numbers of the shards that are not there yet."""
-    return [number for number in range(plan.shards) if not shard_path(folder, number).is_file()]
+def missing_shards(folder: Path, plan: Plan, end: int | None = None) -> list[int]:
+    """Numbers of the shards that are not there yet, of the first `end` episodes (None: of the plan)."""
+    shards = plan.shards if end is None else -(-end // plan.episodes_per_shard)
+    return [number for number in range(shards) if not shard_path(folder, number).is_file()]
 
 
-def read_evidence(folder: Path) -> Evidence:
+def read_evidence(folder: Path, end: int | None = None) -> Evidence:
     """Read a check and make sure that it is whole and agrees with its plan.
+
+    Of a plan with looks, the evidence ends with one of them: the first `end` episodes, or (None) as far as it goes.
+    Whether it was right to stop there is for the verdict to say.
 
     Raises:
         BadInput: no check there.
@@ -161,18 +165,27 @@ def read_evidence(folder: Path) -> Evidence:
         Tampered: a plan, shard or row is not what was written.
     """
     plan = read_plan(folder)
-    missing = missing_shards(folder, plan)
+    end = _reached(folder, plan) if end is None else end
+    shards = -(-end // plan.episodes_per_shard)
+    missing = missing_shards(folder, plan, end)
     if missing:
         raise Incomplete(
-            f"{folder}: {plan.shards - len(missing)} of {plan.shards} shards are there, missing from "
+            f"{folder}: {shards - len(missing)} of {shards} shards are there, missing from "
             f"shards/{missing[0]:05d}.parquet on; go on with: genba check --resume (same policy, task and suite)"
         )
     _refuse_strangers(folder, plan)
-    parts = [checked_shard(folder, plan, number) for number in range(plan.shards)]
+    parts = [checked_shard(folder, plan, number) for number in range(shards)]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     evidence = Evidence(folder, plan, columns)
     _agree_with_conclusion(evidence)
     return evidence
+
+
+def _reached(folder: Path, plan: Plan) -> int:
+    """The first look at or after the last shard that is there."""
+    present = [number for number in range(plan.shards) if shard_path(folder, number).is_file()]
+    ended = plan.shard(present[-1]).stop if present else 1
+    return next(end for end in plan.ends if end >= ended)
 
 
 def checked_shard(folder: Path, plan: Plan, number: int) -> dict[str, NDArray[Any]]:

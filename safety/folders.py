@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..envs.errors import BadInput
 
-PLAN, CONCLUSION = "plan.json", "check.json"
+PLAN, CONCLUSION, FINDINGS = "plan.json", "check.json", "findings.json"
 
 
 def new_check(run: Path) -> tuple[Path, int]:
@@ -40,11 +40,13 @@ def unfinished_check(run: Path) -> Path:
 
 
 def find_check(where: str | Path) -> Path:
-    """The check that a path means: a check itself, the latest one of a run, or the evidence of a release.
+    """The check that a path means: a check itself, that of a search, the latest one of a run, or the evidence of a release.
 
     Raises BadInput and says what is there instead.
     """
     folder = Path(where)
+    if (folder / FINDINGS).is_file():
+        folder = (folder if folder.name else folder.resolve()).parent
     if (folder / PLAN).is_file():
         return folder
     if (folder / "evidence" / PLAN).is_file():

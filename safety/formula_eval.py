@@ -16,26 +16,28 @@ from functools import partial, reduce
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..envs.errors import BadInput, UnknownName
+from ..envs.errors import UnknownName
+from .formula_measures import Measure, Measured
+from .formula_past import Past, Remembered
 from .formula_time import Window, always, eventually, until
 from .formula_tree import (
-    FORMULAS,
+    After,
     Arithmetic,
     Call,
     Comparison,
     Formula,
     Junction,
     Name,
-    Node,
     Not,
     Number,
+    Since,
     Temporal,
     Until,
-    children,
     names,
-    text,
     walk,
 )
+from .formula_truth import Onset, Step, Truth, as_truth, gated
+from .formula_windows import samples, span
 
 Array = NDArray[np.float64]
 Operation = Callable[..., Array]
@@ -52,10 +54,15 @@ ARITHMETIC: dict[str, Operation] = {"+": np.add, "-": np.subtract, "*": np.multi
 
 
 @dataclass(frozen=True)
-class Truth:
-    """A comparison as part of a guard: 1 where it holds, -1 where not, NaN where a side is NaN."""
+class Memory:
+    """What a program's operators that look back remember, in the order of its steps."""
 
-    comparison: Comparison
+    parts: Sequence[Remembered | Measured]
+
+    def restart(self, worlds: NDArray[np.int64]) -> None:
+        """Forget these worlds."""
+        for part in self.parts:
+            part.restart(worlds)
 
 
 class Program:
@@ -67,13 +74,13 @@ class Program:
         given: sub-formulas whose values are handed to `run` instead of being computed.
     """
 
-    def __init__(self, ranks: Mapping[str, int], dt: float, given: Sequence[Node | Truth] = ()) -> None:
+    def __init__(self, ranks: Mapping[str, int], dt: float, given: Sequence[Step] = ()) -> None:
         self.ranks, self.dt = ranks, dt
-        self._slots: dict[Node | Truth, int] = {node: slot for slot, node in enumerate(given)}
+        self._slots: dict[Step, int] = {node: slot for slot, node in enumerate(given)}
         self._rank: list[int] = [0] * len(given)
         self._steps: list[tuple[Operation | str | Array, tuple[int, ...]]] = []
 
-    def add(self, node: Node | Truth) -> int:
+    def add(self, node: Step) -> int:
         """Make sure that `node` is computed; returns its place in what `run` returns."""
         slot = self._slots.get(node)
         if slot is None:
@@ -83,11 +90,31 @@ class Program:
             self._rank.append(rank)
         return slot
 
-    def run(self, read: Callable[[str], Array], given: Sequence[Array] = ()) -> list[Array]:
-        """All values; signals come from `read(name)` as `(worlds, samples, *shape)` or `(samples, *shape)`."""
+    def memory(self, worlds: int) -> Memory:
+        """What has to be remembered of each world to run this block by block."""
+        pasts = [step for step, _ in self._steps if isinstance(step, Past | Measure)]
+        return Memory([past.remembered(worlds) for past in pasts])
+
+    def run(
+        self,
+        read: Callable[[str], Array],
+        given: Sequence[Array] = (),
+        memory: Memory | None = None,
+        alive: NDArray[np.bool_] | None = None,
+    ) -> list[Array]:
+        """All values; signals come from `read(name)` as `(worlds, samples, *shape)` or `(samples, *shape)`.
+
+        With a `memory` the samples go on where the last ones of each world ended, and the `alive` worlds are
+        remembered.
+        """
         values = list(given)
+        remembered = iter(memory.parts if memory else ())
         with np.errstate(all="ignore"):
             for step, parts in self._steps:
+                if memory is not None and isinstance(step, Past | Measure):
+                    assert alive is not None, "a memory needs to know whose samples these are"
+                    values.append(next(remembered).advance([values[part] for part in parts], alive))
+                    continue
                 if isinstance(step, str):
                     values.append(np.asarray(read(step), dtype=np.float64))
                 elif isinstance(step, np.ndarray):
@@ -96,7 +123,16 @@ class Program:
                     values.append(step(*[values[part] for part in parts]))
         return values
 
-    def _step(self, node: Node | Truth) -> tuple[Operation | str | Array, tuple[int, ...], int]:
+    def _measure(self, node: Call) -> tuple[Operation | str | Array, tuple[int, ...], int]:
+        """A measure of its first argument; `duty` of whether that is true."""
+        first: Step = node.arguments[0]
+        if node.function == "duty":
+            first = as_truth(node.arguments[0])  # type: ignore[arg-type]
+        of = self.add(first)
+        rank = self._rank[of]
+        return Measure(node.function, span(node, self.dt), self.dt, rank), (of,), rank  # type: ignore[arg-type]
+
+    def _step(self, node: Step) -> tuple[Operation | str | Array, tuple[int, ...], int]:
         match node:
             case Number(value=value):
                 return np.asarray(value), (), 0
@@ -106,6 +142,8 @@ class Program:
                 whole = self.add(Name(name))
                 after = (slice(None),) * (self.ranks[name] - len(index))
                 return operator.itemgetter((..., *index, *after)), (whole,), len(after)
+            case Call(function="rate" | "total" | "duty"):
+                return self._measure(node)
             case Call(function=function, arguments=arguments):
                 parts = tuple(map(self.add, arguments))
                 ranks = tuple(self._rank[part] for part in parts)
@@ -125,6 +163,16 @@ class Program:
                 return np.negative, (self.add(operand),), 0
             case Junction():
                 return JUNCTIONS[node.operator], (self.add(node.left), self.add(node.right)), 0
+            case Onset(event=event):
+                return Past("onset"), (self.add(event),), 0
+            case Temporal(operator="once" | "historically" as kind):
+                return Past(kind, samples(node.interval, self.dt)), (self.add(node.operand),), 0
+            case Since():
+                past = Past("since", samples(node.interval, self.dt))
+                return past, (self.add(node.left), self.add(node.right)), 0
+            case After():
+                operands = self.add(node.left), self.add(Onset(as_truth(node.right)))
+                return partial(_after, window=samples(node.interval, self.dt)), operands, 0
             case Temporal():
                 extreme = always if node.operator == "always" else eventually
                 return partial(extreme, window=samples(node.interval, self.dt)), (self.add(node.operand),), 0
@@ -133,21 +181,14 @@ class Program:
                 return step, (self.add(node.left), self.add(node.right)), 0
 
 
-def as_truth(guard: Formula) -> Node | Truth:
-    """A guard's tree with its comparisons as truth values (`not`, `and`, `or` then work on 1, -1 and NaN)."""
-    match guard:
-        case Comparison():
-            return Truth(guard)
-        case Not(operand=operand):
-            return Not(as_truth(operand))  # type: ignore[arg-type]
-        case Junction():
-            return Junction(guard.operator, as_truth(guard.left), as_truth(guard.right))  # type: ignore[arg-type]
-    raise BadInput(f"'{text(guard)}' cannot be a guard: it looks at other samples than the present one")
-
-
-def gated(robustness: Array, guard: Array) -> Array:
-    """The robustness where the guard holds, +inf where it does not, NaN where the guard is NaN."""
-    return np.where(guard < 0, np.inf, robustness + (guard - guard))
+def _after(response: Array, onset: Array, window: Window) -> Array:
+    """The best of the response in the window after each onset; +inf elsewhere, and where the trace ends within the
+    window.
+    """
+    assert window is not None, "the parser demands an interval"
+    found = gated(eventually(response, window), onset)
+    found[..., max(found.shape[-1] - window[1], 0) :] = np.inf
+    return found
 
 
 def robustness(formula: Formula, trace: Mapping[str, ArrayLike], dt: float, lead: int | None = None) -> Array:
@@ -168,7 +209,7 @@ def holds(guard: Formula, trace: Mapping[str, ArrayLike], dt: float = 1.0, lead:
 
 
 def _value(
-    node: Node | Truth, formula: Formula, trace: Mapping[str, ArrayLike], dt: float, lead: int | None
+    node: Step, formula: Formula, trace: Mapping[str, ArrayLike], dt: float, lead: int | None
 ) -> Array:
     arrays: dict[str, Array] = {}
     for name in names(formula):
@@ -186,7 +227,7 @@ def _lead(formula: Formula, arrays: Mapping[str, Array]) -> int:
     reduced = [
         name
         for call in walk(formula)
-        if isinstance(call, Call) and len(call.arguments) == 1 and call.function not in ("neg", "abs")
+        if isinstance(call, Call) and len(call.arguments) == 1 and call.function in ("min", "max", "norm")
         for name in walk(call)
     ]
     axes = {
@@ -194,30 +235,6 @@ def _lead(formula: Formula, arrays: Mapping[str, Array]) -> int:
     }
     compared = [count for node, count in axes.items() if node not in reduced]
     return min(compared) if compared else max(axes.values()) - 1
-
-
-def samples(interval: tuple[float, float] | None, dt: float) -> Window:
-    """An interval in seconds as whole samples. Raises BadInput when it does not fall on samples."""
-    if interval is None:
-        return None
-    for bound in interval:
-        if abs(bound / dt - round(bound / dt)) > 1e-6:
-            raise BadInput(f"{bound:g} s is not a whole number of samples of {dt:g} s: change the interval")
-    return round(interval[0] / dt), round(interval[1] / dt)
-
-
-def horizon(node: Formula, dt: float) -> int | None:
-    """How many samples ahead a formula looks; None: to the end of the trace."""
-    match node:
-        case Temporal(interval=interval) | Until(interval=interval):
-            window = samples(interval, dt)
-            ahead = None if window is None else window[1]
-        case _:
-            ahead = 0
-    below = [horizon(child, dt) for child in children(node) if isinstance(child, FORMULAS)]
-    if ahead is None or None in below:
-        return None
-    return ahead + max([each for each in below if each is not None], default=0)
 
 
 def _function(name: str, ranks: tuple[int, ...]) -> Operation:

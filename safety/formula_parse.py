@@ -1,19 +1,22 @@
 """The text of a formula becomes a tree. Binding strength, weakest first:
 
-implies (right to left) | or | and | until | not, always, eventually | <= >= < > == != | + - | * / | -x
+implies (right to left) | or | and | until, since, within | not, always, eventually, historically, once | <= >= < > ==
+!= | + - | * / | -x
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NoReturn
 
 from ..envs.errors import BadInput
+from .formula_measures import MEASURES
 from .formula_tree import (
     EXPRESSIONS,
     FORMULAS,
+    FUTURE,
+    PAST,
+    After,
     Arithmetic,
     Call,
     Comparison,
@@ -24,45 +27,31 @@ from .formula_tree import (
     Node,
     Not,
     Number,
+    Since,
     Temporal,
     Until,
     text,
 )
+from .formula_words import COMPARISONS, FUNCTIONS, KEYWORDS, Token, tokens_of
 from .units import SYMBOLS
 
-KEYWORDS = ("always", "eventually", "until", "and", "or", "not", "implies")
-FUNCTIONS = ("abs", "min", "max", "norm")
-COMPARISONS = ("<=", ">=", "<", ">", "==", "!=")
-SYMBOL = "(?:" + "|".join(sorted((s for s in SYMBOLS if s != "1"), key=len, reverse=True)) + ")"
-UNIT = rf"(?:1/)?{SYMBOL}(?:\^?\d)?(?:[*/]{SYMBOL}(?:\^?\d)?)*(?![\w.(\[])"
-TOKEN = re.compile(
-    rf"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:\s*(?P<unit>{UNIT}))?)"
-    r"|(?P<name>[A-Za-z_]\w*(?:\.\w+)*)"
-    r"|(?P<sign><=|>=|==|!=|[-+*/()\[\],<>])|(?P<space>\s+)"
-)
-OTHER_LANGUAGES = {"&": "and", "|": "or", "!": "not", "=": "<="}
+JOINED = (Arithmetic, Comparison, Junction, Until, Since, After)
 LONGEST, DEEPEST = 400, 60  # words and levels: far above any constraint, far below Python's recursion limit
-
-
-@dataclass(frozen=True)
-class Token:
-    kind: str
-    text: str
-    column: int
-    unit: str | None = None
 
 
 def parse(formula: str) -> Formula:
     """Read a formula such as `always (tcp.speed <= 1.0)`.
 
     Signals have dotted names and are indexed from 0 (`arm.q[3]`, `part.axis[0][2]`). Intervals are in seconds:
-    `eventually [0, 0.5] (...)`, `a until [0, 2] b`. A bare number takes the unit that its place needs; `0.25 m/s` (no
-    space inside the unit) is checked. Functions: abs, norm(vector), min and max of one vector or of several numbers.
+    `eventually [0, 0.5] (...)`, `a until [0, 2] b`; looking back, `once [0, 0.5] (...)`, `historically (...)`, `a since
+    [0, 2] b`; and `always (a within [0, 0.5] after b)`, where b is an event in any units. A bare number takes the unit
+    that its place needs; `0.25 m/s` (no space inside the unit) is checked. Functions: abs, norm(vector), min and max of
+    one vector or of several numbers.
 
     Raises:
         BadInput: one line with the column (counted from 1) and the closest known word.
     """
-    tokens = _tokens(formula)
+    tokens = tokens_of(formula)
     if len(tokens) > LONGEST:
         raise BadInput(f"the formula has {len(tokens)} words and signs; at most {LONGEST} are read: split it")
     parser = _Parser(tokens)
@@ -72,28 +61,6 @@ def parse(formula: str) -> Formula:
     if parser.now.kind != "end":
         parser.fail("expected an operator or the end")
     return parser.formula(node)
-
-
-def _tokens(formula: str) -> list[Token]:
-    tokens: list[Token] = []
-    at = 0
-    while at < len(formula):
-        found = TOKEN.match(formula, at)
-        if found is None:
-            hint = (
-                f". Did you mean '{OTHER_LANGUAGES[formula[at]]}'?" if formula[at] in OTHER_LANGUAGES else ""
-            )
-            raise BadInput(f"column {at + 1}: '{formula[at]}' cannot stand in a formula{hint}")
-        kind = "number" if found["number"] else str(found.lastgroup)
-        word, unit = found[0], found["unit"]
-        if kind == "name" and word in KEYWORDS:
-            kind = "keyword"
-        if unit is not None:
-            word = word[: found.start("unit") - at].rstrip()
-        if kind != "space":
-            tokens.append(Token(kind, word, at + 1, unit))
-        at = found.end()
-    return [*tokens, Token("end", "the end", len(formula) + 1)]
 
 
 class _Parser:
@@ -161,15 +128,26 @@ class _Parser:
 
     def until(self) -> Node:
         left = self.unary()
-        if token := self.take("until"):
+        if token := self.take("until", "since"):
             interval = self.interval()
-            left = Until(self.formula(left), self.formula(self.unary()), interval, token.column)
-            if self.now.text == "until":
-                self.fail("expected parentheses around one of two 'until'")
+            kind = Until if token.text == "until" else Since
+            left = kind(self.formula(left), self.formula(self.unary()), interval, token.column)
+        elif token := self.take("within"):
+            left = self.after(self.formula(left), token)
+        if token and self.now.kind == "keyword" and self.now.text in ("until", "since", "within"):
+            self.fail(f"expected parentheses around one of '{token.text}' and '{self.now.text}'")
         return left
 
+    def after(self, response: Formula, token: Token) -> Node:
+        interval = self.interval()
+        if interval is None:
+            self.fail("expected an interval in seconds, such as [0, 0.5]")
+        if self.take("after") is None:
+            self.fail("expected 'after' and an event")
+        return After(response, self.formula(self.unary()), interval, token.column)
+
     def unary(self) -> Node:
-        token = self.take("not", "always", "eventually")
+        token = self.take("not", *FUTURE, *PAST)
         if token is None:
             return self.comparison()
         interval = self.interval() if token.text != "not" else None
@@ -254,13 +232,30 @@ class _Parser:
         if token.text not in FUNCTIONS:
             self.fail(f"expected one of the functions {', '.join(FUNCTIONS)} or an operator", token)
         self.need("(")
-        arguments = [self.expression(self.weakest())]
+        if token.text == "duty":
+            arguments: list[Node] = [self.formula(self.weakest())]
+        else:
+            arguments = [self.expression(self.weakest())]
         while self.take(","):
             arguments.append(self.expression(self.weakest()))
         self.need(")")
         if token.text in ("abs", "norm") and len(arguments) != 1:
             raise BadInput(f"column {token.column}: {token.text} takes one argument, found {len(arguments)}")
+        if token.text in MEASURES:
+            self.check_span(token, arguments)
         return Call(token.text, tuple(arguments), token.column)
+
+    def check_span(self, token: Token, arguments: list[Node]) -> None:
+        """A measure takes what it measures and a time above zero; `duty` needs it, the others have a meaning
+        without.
+        """
+        span = arguments[1] if len(arguments) == 2 else None
+        good = isinstance(span, Number) and span.unit in (None, "s") and span.value > 0
+        if not (good or (len(arguments) == 1 and token.text != "duty")):
+            what = "a formula" if token.text == "duty" else "a signal"
+            raise BadInput(
+                f"column {token.column}: {token.text} takes {what} and a time in seconds, such as {token.text}(x, 0.5)"
+            )
 
     def index(self) -> tuple[int, ...]:
         index: list[int] = []
@@ -285,4 +280,4 @@ def _hint(token: Token, tokens: list[Token]) -> str:
 
 
 def _start(node: Node) -> int:
-    return _start(node.left) if isinstance(node, Arithmetic | Comparison | Junction | Until) else node.column
+    return _start(node.left) if isinstance(node, JOINED) else node.column

@@ -15,19 +15,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..envs.errors import BadInput
-from .formula_eval import Array, gated, holds, robustness, samples
+from .formula_eval import Array, holds, robustness
 from .formula_tree import (
+    PAST,
+    After,
     Comparison,
     Formula,
     Junction,
     Node,
     Not,
+    Since,
     Temporal,
     Until,
     children,
-    is_temporal,
+    looks_ahead,
     text,
 )
+from .formula_truth import gated
+from .formula_windows import samples
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,15 @@ class Part:
     @property
     def immediate(self) -> bool:
         """Whether each sample counts by itself, so that a running minimum is the margin."""
-        return self.every and not is_temporal(self.inner)
+        return self.every and not looks_ahead(self.inner)
 
 
 def split(formula: Formula) -> tuple[Part, ...]:
     """The parts of a constraint's formula.
 
     Raises:
-        BadInput: a comparison outside `always`, `eventually` and `until`, which only the first sample could break.
+        BadInput: a comparison, or what looks back or waits for an event, outside `always`, `eventually` and `until`:
+            only the first sample could break it.
     """
     match formula:
         case Junction(operator="and", left=left, right=right):
@@ -65,9 +71,9 @@ def split(formula: Formula) -> tuple[Part, ...]:
     return (Part(formula, False),)
 
 
-def _loose(node: Node) -> Comparison | None:
-    """The first comparison that stands under no temporal operator."""
-    if isinstance(node, Comparison):
+def _loose(node: Node) -> Comparison | Temporal | Since | After | None:
+    """The first part that stands under no operator that looks ahead."""
+    if isinstance(node, Comparison | Since | After) or (isinstance(node, Temporal) and node.operator in PAST):
         return node
     if isinstance(node, Temporal | Until):
         return None

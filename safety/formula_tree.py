@@ -40,10 +40,12 @@ class Arithmetic:
 
 @dataclass(frozen=True)
 class Call:
-    """A function of expressions: neg, abs, min, max, norm."""
+    """A function of expressions: neg, abs, min, max, norm; rate and total of one over time; duty of a formula over
+    time.
+    """
 
     function: str
-    arguments: tuple[Expression, ...]
+    arguments: tuple[Node, ...]
     column: int = field(default=0, compare=False)
 
 
@@ -75,7 +77,9 @@ class Junction:
 
 @dataclass(frozen=True)
 class Temporal:
-    """`always` or `eventually`, within `interval` seconds from now (None: to the end of the trace)."""
+    """`always` or `eventually`, within `interval` seconds from now (None: to the end of the trace); `historically` or
+    `once`, within `interval` seconds before now (None: back to the first sample).
+    """
 
     operator: str
     operand: Formula
@@ -93,12 +97,40 @@ class Until:
     column: int = field(default=0, compare=False)
 
 
+@dataclass(frozen=True)
+class Since:
+    """`right` was true within `interval` (None: at any sample so far), and `left` has held at every sample after
+    that.
+    """
+
+    left: Formula
+    right: Formula
+    interval: tuple[float, float] | None = None
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class After:
+    """`left within interval after right`: whenever the event `right` begins, `left` becomes true within `interval` of
+    it.
+
+    The event is true or false, in any units. It counts where it becomes true and its whole interval lies within the
+    trace.
+    """
+
+    left: Formula
+    right: Formula
+    interval: tuple[float, float]
+    column: int = field(default=0, compare=False)
+
+
 Expression = Number | Name | Arithmetic | Call
-Formula = Comparison | Not | Junction | Temporal | Until
+Formula = Comparison | Not | Junction | Temporal | Until | Since | After
 Node = Expression | Formula
 
 EXPRESSIONS = (Number, Name, Arithmetic, Call)
-FORMULAS = (Comparison, Not, Junction, Temporal, Until)
+FORMULAS = (Comparison, Not, Junction, Temporal, Until, Since, After)
+FUTURE, PAST = ("always", "eventually"), ("historically", "once")
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -108,7 +140,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return arguments
         case Not(operand=operand) | Temporal(operand=operand):
             return (operand,)
-        case Arithmetic() | Comparison() | Junction() | Until():
+        case Arithmetic() | Comparison() | Junction() | Until() | Since() | After():
             return (node.left, node.right)
     return ()
 
@@ -127,16 +159,33 @@ def names(node: Node) -> tuple[str, ...]:
 
 def is_temporal(node: Node) -> bool:
     """Whether the node looks at other samples than the present one."""
-    return any(isinstance(part, Temporal | Until) for part in walk(node))
+    return any(isinstance(part, Temporal | Until | Since | After) for part in walk(node))
 
 
-def present_parts(formula: Formula) -> tuple[Formula, ...]:
-    """The largest sub-formulas that look at one sample only: what has to be recorded to evaluate the rest later."""
-    found: dict[Formula, None] = {}
-    for child in children(formula) if is_temporal(formula) else (formula,):
-        if isinstance(child, FORMULAS):
-            found.update(dict.fromkeys(present_parts(child) if is_temporal(child) else (child,)))
-    return tuple(found)
+def looks_ahead(node: Node) -> bool:
+    """Whether the node looks at samples that come after the present one."""
+    return any(
+        isinstance(part, Until | After) or (isinstance(part, Temporal) and part.operator in FUTURE)
+        for part in walk(node)
+    )
+
+
+def asserted(node: Node) -> Iterator[Comparison]:
+    """The comparisons that give a formula its margin, left to right: all but those of events."""
+    if isinstance(node, Comparison):
+        yield node
+        return
+    for child in children(node)[:1] if isinstance(node, After) else children(node):
+        yield from asserted(child)
+
+
+def events(node: Node) -> Iterator[Formula]:
+    """What of a formula is true or false only, left to right: events, and what `duty` measures."""
+    for part in walk(node):
+        if isinstance(part, After):
+            yield part.right
+        if isinstance(part, Call) and part.function == "duty":
+            yield part.arguments[0]  # type: ignore[misc]
 
 
 def text(node: Node) -> str:
@@ -156,6 +205,10 @@ def text(node: Node) -> str:
             return f"({operator}{_interval(interval)} {text(operand)})"
         case Until(left=left, right=right, interval=interval):
             return f"({text(left)} until{_interval(interval)} {text(right)})"
+        case Since(left=left, right=right, interval=interval):
+            return f"({text(left)} since{_interval(interval)} {text(right)})"
+        case After(left=left, right=right, interval=interval):
+            return f"({text(left)} within{_interval(interval)} after {text(right)})"
     return f"({text(node.left)} {node.operator} {text(node.right)})"
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..envs.errors import BadInput, UnknownName
+from .formula_measures import MEASURES
 from .formula_tree import (
+    FUTURE,
+    After,
     Arithmetic,
     Call,
     Comparison,
@@ -17,6 +20,8 @@ from .formula_tree import (
     Number,
     Temporal,
     Until,
+    asserted,
+    events,
     text,
     walk,
 )
@@ -49,8 +54,10 @@ def check_formula(formula: Formula, table: Mapping[str, Described]) -> str:
         BadInput: units that differ (both are named, with the column), or shapes that do not fit.
     """
     check_formula_form(formula)
+    for event in events(formula):
+        check_guard(event, table)
     first: tuple[Comparison, Unit] | None = None
-    for comparison in _comparisons(formula):
+    for comparison in asserted(formula):
         unit = _comparison(comparison, table)
         if first is None:
             first = comparison, unit
@@ -72,19 +79,21 @@ def check_guard(guard: Formula, table: Mapping[str, Described]) -> None:
 
 def check_formula_form(formula: Formula) -> None:
     """Raise BadInput for what can be seen without a signal table: an equation has no margin."""
-    for comparison in _comparisons(formula):
+    for event in events(formula):
+        check_guard_form(event, "an event")
+    for comparison in asserted(formula):
         if comparison.operator in ("==", "!="):
             raise BadInput(
                 f"column {comparison.column}: '{comparison.operator}' has no margin: use <= or >=, or move it to `when`"
             )
 
 
-def check_guard_form(guard: Formula) -> None:
-    """Raise BadInput when a guard looks at other samples than the present one."""
+def check_guard_form(guard: Formula, what: str = "`when`") -> None:
+    """Raise BadInput when a guard, or an event, looks ahead."""
     for node in walk(guard):
-        if isinstance(node, Temporal | Until):
+        if isinstance(node, Until | After) or (isinstance(node, Temporal) and node.operator in FUTURE):
             raise BadInput(
-                f"column {node.column}: `when` looks at the present sample only: no always, eventually or until"
+                f"column {node.column}: {what} may look back, not ahead: no always, eventually, until or within"
             )
 
 
@@ -113,7 +122,9 @@ def kind(node: Expression, table: Mapping[str, Described]) -> Kind:
         case Name():
             return _signal(node, table)
         case Call():
-            return _call(node, [kind(each, table) for each in node.arguments])
+            if node.function in MEASURES:
+                return _measured(node, table)
+            return _call(node, [kind(each, table) for each in node.arguments])  # type: ignore[arg-type]
     left, right = kind(node.left, table), kind(node.right, table)
     if node.operator in "+-":
         return _same(node, left, right)
@@ -139,6 +150,16 @@ def _signal(node: Name, table: Mapping[str, Described]) -> Kind:
                 f"counted from 0 to {signal.shape[axis] - 1}"
             )
     return Kind(parse_unit(signal.unit), tuple(signal.shape[len(node.index) :]))
+
+
+def _measured(node: Call, table: Mapping[str, Described]) -> Kind:
+    if node.function == "duty":
+        return Kind(ONE)
+    first = kind(node.arguments[0], table)  # type: ignore[arg-type]
+    if first.unit is None:
+        raise BadInput(f"column {node.column}: no signal in {text(node)}: nothing is measured")
+    second = parse_unit("s")
+    return Kind(first.unit / second if node.function == "rate" else first.unit * second, first.shape)
 
 
 def _call(node: Call, arguments: list[Kind]) -> Kind:

@@ -1,9 +1,9 @@
 """The monitor: every constraint at every physics substep of many worlds, while they run.
 
-Parts of the form `always (present sample)` are a running minimum, a few array operations per block for all worlds. Parts
-that look ahead are recorded and evaluated by `finish` (or, live, as soon as their window has passed). Either way `finish`
-gives, bit for bit, what `formula_parts.margin` computes from the whole trace, however it was cut into blocks and whatever
-worlds ran beside it.
+Parts of the form `always (...)` over what is present or past are a running minimum, a few array operations per block
+for all worlds; what looks back remembers a value or a window of each world. Parts that look ahead are recorded and
+evaluated by `finish` (or, live, as soon as their window has passed). Either way `finish` gives, bit for bit, what
+`formula_parts.margin` computes from the whole trace, however it was cut into blocks and whatever worlds ran beside it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..envs.errors import BadInput
 from .constraints import Bound, Constraint, absent_signals, bind_one
-from .formula_eval import Array, Program, as_truth, gated, horizon
+from .formula_eval import Array, Program
 from .formula_parts import Part, counted, worst_of
 from .formula_tree import Formula
+from .formula_truth import as_truth, gated
 from .formula_units import Described
+from .formula_windows import check_intervals, horizon
 from .recorder import Recorder
 
 LOOKS_AHEAD = "it looks ahead to the end: it is decided after the episode"
@@ -72,6 +74,7 @@ class Monitor:
         self._deferred = np.flatnonzero([not part.immediate for part, _ in rows])
         self._rules = [_rule(part, guard, self._program, dt) for part, guard in rows if part.immediate]
         self._recorder = Recorder([row for row in rows if not row[0].immediate], self._program, worlds, dt)
+        self._memory = self._program.memory(worlds)
         self._samples = np.zeros(worlds, dtype=np.int64)
         self._low = np.full((len(rows), worlds), np.inf)
         self._at = np.full((len(rows), worlds), -1.0)
@@ -109,8 +112,8 @@ class Monitor:
 
         Worlds that are not `active` `(worlds,)` keep their margins and their time.
         """
-        values = self._program.run(signals.__getitem__)
         alive = np.ones(len(self._samples), dtype=bool) if active is None else active
+        values = self._program.run(signals.__getitem__, memory=self._memory, alive=alive)
         substeps = self._recorder.record(values, alive, self._samples)
         if self._rules:
             substeps = self._minimum(values, alive)
@@ -143,6 +146,7 @@ class Monitor:
         self._at[:, worlds] = -1.0
         self._low[:, worlds] = self._now[:, worlds] = np.inf
         self._recorder.restart(worlds)
+        self._memory.restart(worlds)
 
     def _merge(self, worlds: NDArray[np.int64], low: Array, at: Array) -> None:
         """Take what the recorder has counted, `(deferred parts, len(worlds))`, into the running minima."""
@@ -225,10 +229,13 @@ def _not_causal(constraint: Constraint, table: Mapping[str, Described], dt: floa
     absent = absent_signals(constraint, table)
     if absent:
         return f"no such signal: {', '.join(absent)}"
-    parts = bind_one(constraint, table).parts
+    bound = bind_one(constraint, table)
     try:
-        for part in parts:
+        if bound.guard is not None:
+            check_intervals(bound.guard, dt)
+        for part in bound.parts:
             counted(part, False, dt)
+            check_intervals(part.inner, dt)
             if horizon(part.inner, dt) is None:
                 return LOOKS_AHEAD
     except BadInput as error:

@@ -1,20 +1,23 @@
 """The plan of a check: what will be judged, by what, in which worlds. It is written and hashed before the first episode runs.
 
 Episode `i` meets condition `i % conditions` with seed `judge + seed_base * 1,000,000 + i`, so that the conditions advance together
-and no two episodes of a check share a seed.
+and no two episodes of a check share a seed. A check that stops when it is decided runs the same episodes in the same
+order, looks after every so many whole rounds of conditions, and never past the end of its plan.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..envs.files import canonical_json, sha256_hex
 from ..envs.task import SEED_RANGES
+from .lanes import FIXED, UNTIL_DECIDED, Lane
 from .suite import Condition, Suite
 
 SEEDS_PER_BASE = 1_000_000
@@ -41,6 +44,14 @@ class Assessed(_Frozen):
     unit: str
 
 
+class Looks(_Frozen):
+    """Of a check that stops when it is decided: it looks after `every` episodes, whole rounds of conditions and whole
+    shards.
+    """
+
+    every: int = Field(ge=1)
+
+
 class NotAssessed(_Frozen):
     """A constraint that this cell cannot judge, and why."""
 
@@ -50,13 +61,14 @@ class NotAssessed(_Frozen):
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode of a plan."""
+    """One episode: of a plan, or (with `draws`, the start quantities that are chosen by stream) of a search."""
 
     index: int
     condition: int
     disturbance: str
-    severity: int
+    severity: float  # whole in a plan; a sweep also asks between two steps
     seed: int
+    draws: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class Plan(_Frozen):
@@ -79,11 +91,13 @@ class Plan(_Frozen):
     not_assessed: tuple[NotAssessed, ...]
     metrics: tuple[str, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
+    looks: Looks | None = None
 
     @model_validator(mode="after")
     def _follows_the_suite(self) -> Plan:
         suite = self.suite
-        asked = (suite.conditions, suite.episodes_per_condition, suite.verdict.confidence)
+        each = self.episodes_per_condition if self.looks else suite.episodes_per_condition
+        asked = (suite.conditions, each, suite.verdict.confidence)
         if (self.conditions, self.episodes_per_condition, self.confidence) != asked:
             raise ValueError("expected the conditions, episodes and confidence of the suite")
         ids = [each.id for each in self.assessed] + [each.id for each in self.not_assessed]
@@ -98,6 +112,12 @@ class Plan(_Frozen):
                 f"expected {len(self.conditions)} conditions x {self.episodes_per_condition} episodes, "
                 f"found {self.episodes} episodes"
             )
+        if self.looks and (
+            self.looks.every % self.episodes_per_shard or self.episodes_per_shard % self.round
+        ):
+            raise ValueError("expected looks after whole shards, and shards of whole rounds")
+        if self.episodes % self.round:
+            raise ValueError("expected whole rounds of conditions and strata")
         if self.episodes > SEEDS_PER_BASE:
             raise ValueError(f"expected at most {SEEDS_PER_BASE:,} episodes, found {self.episodes:,}")
         return self
@@ -117,8 +137,39 @@ class Plan(_Frozen):
         return -(-self.episodes // self.episodes_per_shard)
 
     def to_bytes(self) -> bytes:
-        """The canonical JSON text."""
-        return canonical_json(self.model_dump(mode="json"))
+        """The canonical JSON text; a plan of a fixed number of episodes says nothing of looks."""
+        whole = self.model_dump(mode="json", exclude=None if self.looks else {"looks"})
+        return canonical_json(whole)
+
+    @property
+    def key(self) -> str:
+        """The task's id and version, as random streams know it."""
+        return f"{self.task}/{self.task_version}"
+
+    @property
+    def round(self) -> int:
+        """Episodes that meet each condition in each stratum once."""
+        return len(self.conditions) * (self.suite.strata.parts if self.suite.strata else 1)
+
+    @cached_property
+    def stratified_seeds(self) -> tuple[int, ...] | None:
+        """The seeds of a plan with strata, in order; None where they just count up."""
+        if self.suite.strata is None:
+            return None
+        first = SEED_RANGES["judge"] + self.seed_base * SEEDS_PER_BASE
+        found = self.suite.strata.seeds(self.key, first, self.episodes, len(self.conditions), SEEDS_PER_BASE)
+        return tuple(found.tolist())
+
+    @property
+    def lane(self) -> Lane:
+        """Whose bounds judge this plan's evidence."""
+        return UNTIL_DECIDED if self.looks else FIXED
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """After how many episodes the evidence may be judged, ascending; the last is the whole plan."""
+        every = self.looks.every if self.looks else self.episodes
+        return (*range(every, self.episodes, every), self.episodes)
 
     def episode(self, index: int) -> Episode:
         """Episode `index`, 0 .. episodes - 1."""
@@ -126,7 +177,10 @@ class Plan(_Frozen):
             raise IndexError(index)
         condition = index % len(self.conditions)
         chosen = self.conditions[condition]
+        chosen_seeds = self.stratified_seeds
         seed = SEED_RANGES["judge"] + self.seed_base * SEEDS_PER_BASE + index
+        if chosen_seeds is not None:
+            seed = chosen_seeds[index]
         return Episode(index, condition, chosen.disturbance, chosen.severity, seed)
 
     def shard(self, number: int) -> range:
@@ -150,3 +204,11 @@ def fresh_seed_base(policy_sha256: str, suite: Suite, attempt: int) -> int:
 def episodes_per_shard(episodes: int) -> int:
     """128, or fewer where that would leave less than 16 shards to resume from."""
     return max(1, min(LARGEST_SHARD, episodes // FEWEST_SHARDS))
+
+
+def look_shards(round_length: int, look_every: int) -> tuple[int, int]:
+    """Episodes per shard and per look: whole rounds, at most 128 a shard where a round allows, at least
+    `look_every` a look.
+    """
+    shard = round_length * max(1, min(LARGEST_SHARD, look_every) // round_length)
+    return shard, shard * -(-look_every // shard)

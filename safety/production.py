@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from .evidence import Evidence
-from .statistics import clopper_pearson_lower
 
-LOST = ("dropped", "missed")
+LOST = ("dropped", "missed", "tote-lost")
 HOUR_S = 3600.0
 
 
@@ -32,7 +31,7 @@ def production(evidence: Evidence) -> dict[str, Any]:
         "first_pass_yield": {
             "rate": made / max(n, 1),
             "n": n,
-            "lower95": float(clopper_pearson_lower(made, n)) if n else 0.0,
+            "lower95": evidence.plan.lane.lower(made, n, evidence.plan.confidence),
         },
         "dropped": int(np.isin(reasons, LOST).sum()),
         "damaged": int(np.isin(reasons, evidence.plan.damaging).sum()),

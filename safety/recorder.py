@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.errors import BadInput
-from .formula_eval import Array, Program, as_truth, horizon
+from .formula_eval import Array, Program
 from .formula_parts import Part, part_margin
-from .formula_tree import Formula, present_parts
+from .formula_tree import Formula
+from .formula_truth import as_truth, present_parts
+from .formula_windows import horizon
 
 Indices = NDArray[np.int64]
 

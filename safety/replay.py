@@ -14,8 +14,9 @@ from ..envs.task import get_task
 from .episodes import Loop, Row, Watch
 from .evidence import Incomplete, checked_shard, platform_of, read_plan, rows_of, shard_path
 from .folders import find_check
-from .plan import Plan
+from .plan import Episode, Plan
 from .policy import Policy
+from .search_files import is_search, stored_finding
 
 TOLERANCE = 1e-3  # of margins, in their units, on another platform
 
@@ -92,8 +93,8 @@ def replay(where: str | Path, episode: int, policy: Policy, video: Path | None =
     """Play a judged episode again and compare it with what was stored.
 
     Args:
-        where: a check, or a run (its latest check), or a release.
-        episode: its number in the plan.
+        where: a check, or a run (its latest check), or a release, or the folder of a search.
+        episode: its number in the plan; of a search, the number of a finding.
         policy: the one that was judged.
         video: a .webm file to write.
 
@@ -114,12 +115,22 @@ def replays(
 ) -> list[Replayed]:
     """Several judged episodes again, in worlds of their own. `watch` is called at the start and after every tick."""
     folder = find_check(where)
-    plan = read_plan(folder)
-    stored = [stored_row(folder, plan, episode) for episode in episodes]
+    plan, stored, asked = _asked(where, folder, episodes)
     loop = loop_of(plan, policy, len(episodes), threads)
-    rows = {row["episode"]: row for row in loop.play((plan.episode(index) for index in episodes), watch)}
+    rows = {row["episode"]: row for row in loop.play(asked, watch)}
     other = tuple(differences(platform_of(folder), fingerprint()))
-    return [Replayed(folder, row, rows[row["episode"]], other) for row in stored]
+    shown = Path(where) if is_search(where) else folder
+    return [Replayed(shown, row, rows[row["episode"]], other) for row in stored]
+
+
+def _asked(where: str | Path, folder: Path, numbers: Sequence[int]) -> tuple[Plan, list[Row], list[Episode]]:
+    """The plan, the stored rows and the episodes of a check, or of the findings of a search."""
+    if is_search(where):
+        found = [stored_finding(Path(where), number) for number in numbers]
+        return found[0][0], [row for _, _, row in found], [finding.episode for _, finding, _ in found]
+    plan = read_plan(folder)
+    stored = [stored_row(folder, plan, number) for number in numbers]
+    return plan, stored, [plan.episode(number) for number in numbers]
 
 
 def loop_of(plan: Plan, policy: Policy, worlds: int, threads: int) -> Loop:

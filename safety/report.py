@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from ..envs.errors import BadInput
-from ..envs.files import asset, atomic_write_text
+from ..envs.files import asset, atomic_write_text, writing
 from ..envs.task import Task, get_task
 from .folders import attempt_of
 from .policy import Policy
@@ -29,7 +29,7 @@ from .report_facts import (
     reasons,
     severity_name,
 )
-from .report_summary import demands, glance, identity, not_assessed, remarks, warnings
+from .report_summary import demands, glance, identity, not_assessed, remarks, strata, warnings
 from .result import CheckResult, read_check
 from .words import Words, load_words
 
@@ -56,7 +56,9 @@ def report(
     result = read_check(run)
     words = load_words(language, f"{result.evidence.plan.confidence:.0%}".replace("%", " %"))
     path = out or result.folder / "report.html"
-    atomic_write_text(path, page(result, policy, words))
+    text = page(result, policy, words)
+    with writing(path):
+        atomic_write_text(path, text)
     return path
 
 
@@ -97,7 +99,7 @@ def _told(result: CheckResult, policy: Policy | None, words: Words) -> tuple[lis
 def _verdict(result: CheckResult, task: Task, words: Words) -> Fact:
     """The head of the page."""
     verdict, plan, number = result.verdict, result.evidence.plan, attempt_of(result.folder)
-    lead = words(f"lead.{verdict.word}", episodes=plan.episodes, conditions=len(plan.conditions))
+    lead = words(f"lead.{verdict.word}", episodes=len(result.evidence), conditions=len(plan.conditions))
     return {
         "title": words.pick(dict(zip(("en", "ja"), task.title, strict=True))),
         "word": verdict.word,
@@ -119,10 +121,12 @@ def _tables(result: CheckResult, task: Task, words: Words) -> Fact:
         "constraints": constraint_rows(result, words),
         "broken_where": broken_where(result, words),
         "conditions": len(evidence.plan.conditions),
+        "bounds": words(f"constraints.bounds.{evidence.plan.lane.name}"),
         "heat": heat,
         "heat_heads": [severity_name(level, words) for level in heat.severities],
         "demands": demands(result, words),
         "remarks": remarks(evidence, words),
+        "strata": strata(result, words),
         "cycle": _cycle(result, task, words),
         "people": "people" if "worker.distance" in task.table else "no_people",
         "not_assessed": not_assessed(result, words),

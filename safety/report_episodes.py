@@ -15,7 +15,7 @@ from .formula import Program, as_truth
 from .formula_tree import Comparison, Formula, Junction, Node, Temporal, children, text
 from .policy import Policy
 from .replay import Replayed, replays
-from .result import violated
+from .result_counts import violated
 
 SHOWN, SHOTS, PANELS = 3, 6, 3
 SHOT_SIZE, HERO_SIZE = (480, 270), (960, 540)

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ..envs.task import Task
 from .evidence import Evidence
+from .families import Cell
+from .lanes import FIXED, Lane
 from .percent import at_least, at_most, plain
-from .result import CheckResult, violated
-from .statistics import bonferroni, clopper_pearson_lower, clopper_pearson_upper
+from .result import CheckResult
+from .result_counts import cells, worst_condition
 from .verdict_values import ConstraintResult, SuccessResult
 from .words import Words
 
@@ -31,10 +33,12 @@ def quantity(value: float, unit: str, words: Words, sign: bool = False) -> str:
     return number if unit == "1" else f"{number}\u00a0{unit.replace('*', '·')}"
 
 
-def rate(count: int, n: int, words: Words, confidence: float) -> str:
+def rate(count: int, n: int, words: Words, confidence: float, lane: Lane = FIXED) -> str:
     """A rate as it is always printed: count of n, percent and both bounds."""
-    low, high = clopper_pearson_lower(count, n, confidence), clopper_pearson_upper(count, n, confidence)
-    return words("rate", k=count, n=n, rate=share(count, n), low=at_least(low), high=at_most(high))
+    low, high = lane.lower(count, n, confidence), lane.upper(count, n, confidence)
+    return words(
+        f"rate.{lane.name}", k=count, n=n, rate=share(count, n), low=at_least(low), high=at_most(high)
+    )
 
 
 def share(count: int, n: int) -> str:
@@ -170,7 +174,7 @@ class Heat:
 def heat_map(evidence: Evidence, words: Words) -> Heat:
     """Success, its bounds (all of them hold together) and what went wrong, condition by condition."""
     plan, columns = evidence.plan, evidence.columns
-    confidence = bonferroni(plan.confidence, 2 * len(plan.conditions))
+    claims, confidence = len(plan.conditions) * (2 if plan.lane is FIXED else 1), plan.confidence
     severities = sorted({condition.severity for condition in plan.conditions})
     rows: dict[str, Fact] = {}
     for index, condition in enumerate(plan.conditions):
@@ -186,8 +190,8 @@ def heat_map(evidence: Evidence, words: Words) -> Heat:
             "k": f"{won:,}",
             "n": f"{n:,}",
             "rate": share(won, n),
-            "low": at_least(clopper_pearson_lower(won, n, confidence)),
-            "high": at_most(clopper_pearson_upper(won, n, confidence)),
+            "low": at_least(plan.lane.lower(won, n, confidence, claims)),
+            "high": at_most(plan.lane.upper(won, n, confidence, claims)),
             "shade": shade(won / max(n, 1)),
             "cycle": f"{cycles.mean():.1f} s" if len(cycles) else "",
             "ended": ", ".join(
@@ -203,18 +207,42 @@ def shade(success: float) -> int:
 
 
 def broken_where(result: CheckResult, words: Words) -> Fact | None:
-    """A table of violations: a row for each condition, a column for each constraint that was violated at all."""
+    """A table of violations: a row for each condition, a column for each constraint that was violated at all.
+
+    Each cell has its count and an interval that holds together with those of all constraints in all conditions.
+    """
     evidence = result.evidence
-    bad = {each.id: violated(evidence.margins(each.id)) for each in result.verdict.constraints}
-    bad = {name: where for name, where in bad.items() if where.any()}
+    bad = [each.id for each in result.verdict.constraints if each.violations]
     if not bad:
         return None
-    rows = []
-    for index, condition in enumerate(evidence.plan.conditions):
-        here = evidence.columns["condition"] == index
-        name = condition_name(condition.disturbance, condition.severity, words)
-        rows.append({"name": name, "counts": [int((where & here).sum()) for where in bad.values()]})
-    return {"ids": list(bad), "rows": rows, "n": f"{evidence.plan.episodes_per_condition:,}"}
+    conditions = evidence.plan.conditions
+    found = {(each.constraint, each.condition): each for each in cells(evidence)}
+    rows = [
+        {
+            "name": condition_name(condition.disturbance, condition.severity, words),
+            "counts": [_violations(found[name, index]) for name in bad],
+        }
+        for index, condition in enumerate(conditions)
+    ]
+    return {
+        "ids": bad,
+        "rows": rows,
+        "n": f"{len(evidence) // len(conditions):,}",
+        "all": f"{len(found):,}",
+        "worst": [_worst(result, name, words) for name in bad],
+    }
+
+
+def _violations(cell: Cell) -> Fact:
+    return {"k": cell.violations, "low": at_least(cell.lower), "high": at_most(cell.upper)}
+
+
+def _worst(result: CheckResult, name: str, words: Words) -> str:
+    """Where a constraint is violated most often, in a sentence."""
+    condition = worst_condition(result.evidence, name)
+    assert condition is not None, "only constraints that were violated are asked for"
+    where = condition_name(condition["disturbance"], condition["severity"], words)
+    return words("constraints.worst_in", id=name, where=where)
 
 
 def cycle_facts(evidence: Evidence, task: Task, words: Words) -> Fact | None:
@@ -232,5 +260,5 @@ def cycle_facts(evidence: Evidence, task: Task, words: Words) -> Fact | None:
         "slow": f"{slow:.2f} s",
         "slowest": f"{cycles.max():.2f} s",
         "n": f"{len(cycles):,}",
-        "in_time": rate(in_time, len(evidence), words, evidence.plan.confidence),
+        "in_time": rate(in_time, len(evidence), words, evidence.plan.confidence, evidence.plan.lane),
     }

@@ -8,10 +8,12 @@ from ..envs.task import Task
 from .evidence import Evidence, platform_of
 from .folders import attempt_of
 from .percent import at_least, at_most, plain
+from .plan import Plan
 from .report_episodes import relative
 from .report_facts import Fact, quantity, rate, severity_name, share
-from .result import CheckResult, violated
-from .statistics import clopper_pearson_upper
+from .result import CheckResult
+from .result_counts import violated
+from .result_strata import FAILED, by_stratum
 from .words import Words
 
 
@@ -47,7 +49,7 @@ def _violations(result: CheckResult, words: Words) -> Fact:
     for name in hard:
         broken |= violated(evidence.margins(name))
     count = int(broken.sum())
-    upper = at_most(clopper_pearson_upper(count, len(evidence), evidence.plan.confidence))
+    upper = at_most(evidence.plan.lane.upper(count, len(evidence), evidence.plan.confidence))
     note = words("glance.violations_note", n=len(evidence), high=upper)
     return {"label": words("glance.violations"), "value": f"{count:,}", "note": note}
 
@@ -87,25 +89,40 @@ def warnings(result: CheckResult, words: Words) -> list[str]:
 
 def demands(result: CheckResult, words: Words) -> list[str]:
     """What the suite asks of success, and what was seen."""
-    confidence = result.evidence.plan.confidence
+    plan = result.evidence.plan
     return [
         words("heat.demand", where=severity_name(each.severity, words), demand=plain(each.demand),
-              seen=rate(each.successes, each.n, words, confidence))
+              seen=rate(each.successes, each.n, words, plan.confidence, plan.lane))
         for each in result.verdict.success
     ]  # fmt: skip
 
 
 def remarks(evidence: Evidence, words: Words) -> list[str]:
     """How hard the episodes were: people in the way, commands that had to be clamped."""
-    confidence, n = evidence.plan.confidence, len(evidence)
+    plan, n = evidence.plan, len(evidence)
     found = []
     for key, count in (
         ("heat.person", int(evidence.columns["in_path"].sum())),
         ("heat.clamp", int((evidence.columns["limits_active"] > 0).sum())),
     ):
         if count:
-            found.append(words(key, rate=rate(count, n, words, confidence)))
+            found.append(words(key, rate=rate(count, n, words, plan.confidence, plan.lane)))
     return found
+
+
+def strata(result: CheckResult, words: Words) -> list[str]:
+    """Where in the range of starts things went wrong most often; empty where the plan has no strata."""
+    found = by_stratum(result.evidence)
+    if found is None:
+        return []
+    said = [words("strata.intro", name=found.name, parts=found.parts)]
+    for cell in found.happened:
+        what = words("strata.failed") if cell.constraint == FAILED else cell.constraint
+        said.append(
+            words("strata.worst", what=what, stratum=cell.condition + 1, parts=found.parts, k=cell.violations, n=cell.n,
+                  low=at_least(cell.lower), high=at_most(cell.upper))
+        )  # fmt: skip
+    return said if found.happened else [*said, words("strata.nothing")]
 
 
 def not_assessed(result: CheckResult, words: Words) -> list[Fact]:
@@ -121,13 +138,21 @@ def not_assessed(result: CheckResult, words: Words) -> list[Fact]:
     ]
 
 
+def _lane(plan: Plan, words: Words) -> str:
+    """How the number of episodes was decided."""
+    if plan.looks:
+        return words("identity.lane_looks", every=plan.looks.every, most=plan.episodes)
+    return words("identity.lane_fixed")
+
+
 def identity(result: CheckResult, task: Task, words: Words) -> list[tuple[str, str, bool]]:
     """(label, value, whether it is a hash) of everything that decides the outcome; no clock, no person."""
     plan, number = result.evidence.plan, attempt_of(result.folder)
-    first, last = plan.episode(0).seed, plan.episode(plan.episodes - 1).seed
+    first, last = (int(found(result.evidence.columns["seed"])) for found in (np.min, np.max))
     attempt = words("identity.attempt_value", number=number) if number else words("identity.attempt_unknown")
-    episodes = words("identity.episodes_value", n=plan.episodes, conditions=len(plan.conditions),
-                     each=plan.episodes_per_condition, first=str(first), last=str(last))  # fmt: skip
+    n = len(result.evidence)
+    episodes = words("identity.episodes_value", n=n, conditions=len(plan.conditions),
+                     each=n // len(plan.conditions), first=str(first), last=str(last))  # fmt: skip
     rows = [
         ("task", f"{plan.task}, {task.robot_name.upper()} ({plan.task}/{plan.task_version})", False),
         ("suite", f"{plan.suite.id}: {words.pick(plan.suite.title.model_dump())}", False),
@@ -137,7 +162,8 @@ def identity(result: CheckResult, task: Task, words: Words) -> list[tuple[str, s
         ("evidence", result.evidence.sha256, True),
         ("attempt", attempt, False),
         ("episodes", episodes, False),
-        ("confidence", words("identity.confidence_value"), False),
+        ("confidence", words(f"identity.confidence_value.{plan.lane.name}"), False),
+        ("lane", _lane(plan, words), False),
         (
             "versions",
             ", ".join(f"{name} {version}" for name, version in sorted(plan.versions.items())),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..envs.task import FOREIGN
 from .evidence import Evidence, read_evidence
 from .folders import attempt_of, find_check
 from .percent import at_least, at_most, plain
+from .plan import Plan
 from .production import line as made_line
 from .production import production
-from .verdict import ConstraintResult, Counts, Verdict, judge
+from .result_counts import cells, condition_rows, counts, violated, worst_condition
+from .result_strata import by_stratum
+from .verdict import ConstraintResult, Verdict, judge
 
 LISTED = 10  # findings of one constraint or reason; the evidence has them all
 SHOWN = 8  # reasons in the table
@@ -66,12 +69,17 @@ class CheckResult:
         return self.verdict.word == "PASS"
 
     def as_json(self) -> dict[str, Any]:
-        """The keys of `genba check --json`; bounds are one-sided, at the plan's confidence."""
+        """The keys of `genba check --json`; bounds are one-sided, at the plan's confidence, which both sides share in
+        the lane "until-decided". Those called together hold at once: of a success or a pooled limit with all other
+        claims that would be FAIL, of conditions with all others of the table.
+        """
         plan, evidence = self.evidence.plan, self.evidence
+        apart = cells(evidence)
         units = {each.id: each.unit for each in plan.assessed}
         levels = [
             {"severity": s.severity, "demand": s.demand, "rate": s.successes / max(s.n, 1), "n": s.n,
-             "lower95": s.lower, "upper95": s.upper}
+             "lower95": s.lower, "upper95": plan.lane.upper(s.successes, s.n, plan.confidence),
+             "upper95_together": s.upper}
             for s in self.verdict.success
         ]  # fmt: skip
         first = (
@@ -89,18 +97,27 @@ class CheckResult:
             "warnings": list(self.verdict.warnings),
             "evidence_sha256": evidence.sha256,
             "plan_sha256": plan.sha256,
-            "episodes": plan.episodes,
+            "episodes": len(evidence),
+            "lane": plan.lane.name,
+            "episodes_at_most": plan.episodes,
             "seconds": self.seconds,
             "monitor_share": self.monitor_share,
             "confidence": plan.confidence,
             "success": {**first, "by_severity": levels},
             "constraints": [
                 {"id": c.id, "hard": c.hard, "violations": c.violations, "n": c.n, "upper95": c.upper,
+                 "lower95_together": c.lower, "worst_condition": worst_condition(evidence, c.id),
+                 "by_condition": [
+                     {**plan.conditions[cell.condition].model_dump(), "violations": cell.violations, "n": cell.n,
+                      "lower95_together": cell.lower, "upper95_together": cell.upper}
+                     for cell in apart if cell.constraint == c.id
+                 ],
                  "worst_margin": float(evidence.margins(c.id).min()), "unit": units[c.id], "max_rate": c.max_rate}
                 for c in self.verdict.constraints
             ],
             "not_assessed": [each.model_dump() for each in plan.not_assessed],
             "conditions": condition_rows(evidence),
+            "strata": strata.as_json() if (strata := by_stratum(evidence)) else None,
             "production": production(evidence),
             "findings": [finding.as_json() for finding in self.findings],
         }  # fmt: skip
@@ -111,7 +128,9 @@ class CheckResult:
         took = f", {self.seconds:.0f} s" if self.seconds is not None else ""
         head = f"{plan.confidence:.0%}".replace("%", " %")
         lines = [
-            f"check    {plan.suite.id}: {len(plan.conditions)} conditions, {plan.episodes:,} episodes{took}    {self.folder}",
+            f"check    {plan.suite.id}: {len(plan.conditions)} conditions, {len(self.evidence):,} episodes{took}    "
+            f"{self.folder}",
+            *_looked(plan),
             f"         {'constraint':<22}{'worst margin':>15}{'violations':>16}{f'at most ({head})':>17}{'allowed':>10}",
         ]
         lines += [self._line(each) for each in self.verdict.constraints]
@@ -123,8 +142,9 @@ class CheckResult:
                 f"         {'success ' + where:<22}{'at least ' + at_least(level.lower):>31} ({count}), demanded "
                 f"{plain(level.demand)}"
             )
-        made = production(self.evidence)
-        lines.append(f"         made     {made_line(made)}")
+        lines += _worst_strata(self.evidence)
+        if not self.evidence.plan.task.startswith(FOREIGN):
+            lines.append(f"         made     {made_line(production(self.evidence))}")
         reasons = self.verdict.reasons
         more = [f"and {len(reasons) - SHOWN} more reasons (--json has them)"] if len(reasons) > SHOWN else []
         clean = self.verdict.more_episodes
@@ -150,66 +170,61 @@ class CheckResult:
         return f"         {each.id:<22}{shown:>15}{violations:>16}{at_most(each.upper):>17}{allowed:>10}"
 
 
+def _looked(plan: Plan) -> list[str]:
+    """How a check stopped that did not have a fixed number of episodes."""
+    if not plan.looks:
+        return []
+    return [
+        f"         looked every {plan.looks.every:,} episodes until it was decided, {plan.episodes:,} at most; the "
+        "bounds hold at every look at once"
+    ]
+
+
+def _worst_strata(evidence: Evidence) -> list[str]:
+    """Where in the range of starts things went wrong most often."""
+    found = by_stratum(evidence)
+    if found is None:
+        return []
+    head = f"         strata of {found.name}: "
+    rows = [
+        f"{cell.constraint} most often in {cell.condition + 1} of {found.parts} ({cell.violations} / {cell.n}, "
+        f"{at_least(cell.lower)} to {at_most(cell.upper)})"
+        for cell in found.happened
+    ]
+    return [head + ("; ".join(rows) or "nothing went wrong in any")]
+
+
 def conclude(
     evidence: Evidence, seconds: float | None = None, monitor_share: float | None = None
 ) -> CheckResult:
     """Count and judge evidence."""
+    verdict = judged(evidence, tampering=_beyond(evidence))
+    return CheckResult(evidence.folder, evidence, verdict, findings(evidence), seconds, monitor_share)
+
+
+def judged(evidence: Evidence, end: int | None = None, tampering: Sequence[str] = ()) -> Verdict:
+    """The verdict on the first `end` episodes (None: all that are there)."""
     plan = evidence.plan
     assessed = {each.id for each in plan.assessed}
     gates = [constraint for constraint in plan.suite.values if constraint.id in assessed]
-    verdict = judge(gates, plan.suite.verdict.success, counts(evidence), plan.confidence)
-    return CheckResult(evidence.folder, evidence, verdict, findings(evidence), seconds, monitor_share)
+    seen = counts(evidence, len(evidence) if end is None else end)
+    return judge(gates, plan.suite.verdict.success, seen, plan.confidence, tampering, plan.lane)
+
+
+def _beyond(evidence: Evidence) -> list[str]:
+    """What is wrong with where a check stopped: it ends at the first look that decides, or with its plan."""
+    plan, n = evidence.plan, len(evidence)
+    for end in plan.ends:
+        if end >= n:
+            break
+        if (word := judged(evidence, end).word) != "INSUFFICIENT":
+            return [f"{n - end:,} episodes were added after the look at {end:,} had decided: {word}"]
+    return []
 
 
 def read_check(where: str | Path) -> CheckResult:
     """The result of a finished check, computed from its evidence. Raises as `find_check` and `read_evidence`."""
     return conclude(read_evidence(find_check(where)))
-
-
-def violated(margins: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where a margin is below zero or no number."""
-    return ~(margins >= 0.0)
-
-
-def counts(evidence: Evidence) -> list[Counts]:
-    """What was seen, condition by condition."""
-    columns, plan = evidence.columns, evidence.plan
-    margins = {each.id: evidence.margins(each.id) for each in plan.assessed}
-    broken = np.zeros(len(evidence), bool)
-    for values in margins.values():
-        broken |= np.isnan(values) | (values == -np.inf)
-    found = []
-    for index, condition in enumerate(plan.conditions):
-        here = columns["condition"] == index
-        found.append(
-            Counts(
-                disturbance=condition.disturbance,
-                severity=condition.severity,
-                planned=plan.episodes_per_condition,
-                n=int(here.sum()),
-                successes=int(columns["success"][here].sum()),
-                violations={name: int(violated(values[here]).sum()) for name, values in margins.items()},
-                faults=int((columns["reason"][here] == "fault").sum()),
-                nans=int(broken[here].sum()),
-                applied={name: int((values[here] < np.inf).sum()) for name, values in margins.items()},
-            )
-        )
-    return found
-
-
-def condition_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """Success, cycle time and how often a person was in the way, condition by condition."""
-    rows = []
-    for index, condition in enumerate(evidence.plan.conditions):
-        here = evidence.columns["condition"] == index
-        done = here & evidence.columns["success"]
-        cycles: Mapping[str, Any] = {
-            "cycle_s": float(evidence.columns["cycle_s"][done].mean()) if done.any() else None,
-            "in_path": float(evidence.columns["in_path"][here].mean()),
-        }
-        success = float(evidence.columns["success"][here].mean())
-        rows.append({**condition.model_dump(), "success": success, "n": int(here.sum()), **cycles})
-    return rows
 
 
 def findings(evidence: Evidence) -> tuple[Finding, ...]:
@@ -234,4 +249,6 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
 def _finding(evidence: Evidence, index: int, constraint: str = "", reason: str = "") -> Finding:
     episode = evidence.plan.episode(index)
     margin = float(evidence.margins(constraint)[index]) if constraint else None
-    return Finding(index, episode.seed, episode.disturbance, episode.severity, constraint, reason, margin)
+    return Finding(
+        index, episode.seed, episode.disturbance, int(episode.severity), constraint, reason, margin
+    )

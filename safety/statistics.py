@@ -1,11 +1,13 @@
 """Bounds on rates and paired differences. Confidence is a fraction (0.95); counts are of independent episodes, fixed beforehand.
 
-Nothing here is adjusted for looking more than once: each check draws new episodes, and its number is decided in the plan.
+Nothing here is adjusted for looking more than once: each check draws new episodes, and their number is decided in the
+plan. For a check that stops when it is decided there is `anytime`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, ndtri, stdtrit
 
 Array = NDArray[np.float64]
+Bound = Callable[[int, int, float], float]
 
 RESAMPLES, RESAMPLING_SEED = 1000, 20261121
 FEWEST_BEYOND = 10  # pairs
@@ -37,7 +40,7 @@ def clopper_pearson_upper(count: int, n: int, confidence: float = 0.95) -> float
 
     With no event: n = 59 gives 5 %, 299 gives 1 %, 2995 gives 0.1 %.
     """
-    _check(count, n, confidence)
+    check_counts(count, n, confidence)
     if count == n:
         return 1.0
     if count == 0:
@@ -47,7 +50,7 @@ def clopper_pearson_upper(count: int, n: int, confidence: float = 0.95) -> float
 
 def clopper_pearson_lower(count: int, n: int, confidence: float = 0.95) -> float:
     """One-sided lower bound, the mirror image of the upper one. 0 when n is 0."""
-    _check(count, n, confidence)
+    check_counts(count, n, confidence)
     if count == 0:
         return 0.0
     if count == n:
@@ -55,21 +58,23 @@ def clopper_pearson_lower(count: int, n: int, confidence: float = 0.95) -> float
     return float(betaincinv(count, n - count + 1, 1.0 - confidence))
 
 
-def bonferroni(confidence: float, claims: int) -> float:
+def bonferroni(confidence: float, claims: float) -> float:
     """The confidence that each of `claims` needs so that all hold together with `confidence`."""
     if claims < 1:
         raise ValueError(f"claims must be at least 1, found {claims}")
     return 1.0 - (1.0 - confidence) / claims
 
 
-def episodes_needed(count: int, n: int, limit: float, confidence: float = 0.95) -> int:
+def episodes_needed(
+    count: int, n: int, limit: float, confidence: float = 0.95, upper: Bound = clopper_pearson_upper
+) -> int:
     """How many more episodes, all without the event, bring the upper bound down to `limit` (0: it is there already)."""
-    _check(count, n, confidence)
+    check_counts(count, n, confidence)
     if not 0.0 < limit < 1.0:
         raise ValueError(f"limit must lie between 0 and 1, found {limit}")
 
     def enough(more: int) -> bool:
-        return clopper_pearson_upper(count, n + more, confidence) <= limit
+        return upper(count, n + more, confidence) <= limit
 
     if enough(0):
         return 0
@@ -189,7 +194,8 @@ def _paired(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     return first, second
 
 
-def _check(count: int, n: int, confidence: float) -> None:
+def check_counts(count: int, n: int, confidence: float) -> None:
+    """Raise ValueError unless `count` of `n` and a confidence are possible."""
     if not 0 <= count <= n:
         raise ValueError(f"count must lie between 0 and n = {n}, found {count}")
     if not 0.0 < confidence < 1.0:

@@ -7,17 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from ..envs.conditions import JOINT, parts_of
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import asset, atomic_write_bytes, line_of, load_yaml
 from .constraints import Binding, Constraint, bind
 from .constraints_yaml import ConstraintModel, SaysModel, refuse_repeated_ids
+from .strata import Strata
 
 if TYPE_CHECKING:
     from ..envs.task import Task
 
-NOMINAL, BASIC = "none", "basic"
+NOMINAL, BASIC, GENERIC = "none", "basic", "generic"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 Severity = Annotated[int, Field(ge=1, le=5)]
 
@@ -27,7 +38,7 @@ class _Frozen(BaseModel):
 
 
 class Condition(_Frozen):
-    """A disturbance at a severity; the nominal condition is "none" at 0."""
+    """A disturbance, or several together ("push + sensor-noise"), at a severity; the nominal condition is "none" at 0."""
 
     disturbance: str
     severity: int = Field(ge=0, le=5)
@@ -68,11 +79,24 @@ class Suite(_Frozen):
     disturbances: dict[str, tuple[Severity, ...]] = Field(default_factory=dict)
     verdict: VerdictRules
     constraints: tuple[ConstraintModel, ...] = Field(min_length=1)
+    strata: Strata | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A suite without strata is written as if there were no such field."""
+        whole: dict[str, Any] = write(self)
+        if self.strata is None:
+            whole.pop("strata", None)
+        return whole
 
     @field_validator("disturbances")
     @classmethod
     def _ascending(cls, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         for name, levels in found.items():
+            if list(parts_of(name)) != sorted(set(parts_of(name))):
+                raise ValueError(
+                    f"expected disturbances that act together once each, by name and as 'a{JOINT}b', found {name!r}"
+                )
             if not levels or list(levels) != sorted(set(levels)):
                 raise ValueError(
                     f"expected severities of {name} once each and ascending, found {list(levels)}"
@@ -84,6 +108,15 @@ class Suite(_Frozen):
     def _ids_differ(cls, constraints: tuple[ConstraintModel, ...]) -> tuple[ConstraintModel, ...]:
         refuse_repeated_ids(constraints)
         return constraints
+
+    @model_validator(mode="after")
+    def _strata_are_even(self) -> Suite:
+        if self.strata and self.episodes_per_condition % self.strata.parts:
+            raise ValueError(
+                f"expected equally many episodes in each of {self.strata.parts} strata, found "
+                f"{self.episodes_per_condition} in a condition"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rules_apply(self) -> Suite:
@@ -125,13 +158,14 @@ class _Extension(_Frozen):
     disturbances: dict[str, tuple[Severity, ...]] | None = None
     verdict: VerdictRules | None = None
     constraints: tuple[ConstraintModel, ...] = ()
+    strata: Strata | None = None
 
     def on(self, base: Suite) -> Suite:
         """The whole suite. Raises ValidationError."""
         own = {each.id for each in self.constraints}
         given = {
             name: value
-            for name in ("episodes_per_condition", "disturbances", "verdict")
+            for name in ("episodes_per_condition", "disturbances", "verdict", "strata")
             if (value := getattr(self, name)) is not None
         }
         kept = tuple(each for each in base.constraints if each.id not in own)
@@ -167,13 +201,31 @@ def load_suite(name: str) -> Suite:
         UnknownName: no such suite, or a disturbance that does not exist (closest names listed).
         BadInput: the file cannot be used: line, field, expected and found.
     """
-    from ..envs.disturbances import disturbance_classes
+    from ..envs.foreign_disturbances import every_disturbance
 
     suite = _read(suite_path(name), ())
-    for disturbance in suite.disturbances:
-        if disturbance not in disturbance_classes():
-            raise UnknownName("disturbance", disturbance, disturbance_classes())
+    for disturbance in (part for condition in suite.disturbances for part in parts_of(condition)):
+        if disturbance not in every_disturbance():
+            raise UnknownName("disturbance", disturbance, every_disturbance())
     return suite
+
+
+def check_conditions(suite: Suite, task: Task) -> None:
+    """Raises BadInput or UnknownName where a suite names a disturbance that a task's cell cannot meet."""
+    from ..envs.disturbances import check_applies
+    from ..envs.foreign_disturbances import every_disturbance
+
+    known = task.known_disturbances()
+    for part in (part for condition in suite.disturbances for part in parts_of(condition)):
+        if part not in known:
+            if not task.foreign:
+                check_applies(every_disturbance()[part], task)
+            raise UnknownName(f"disturbance of {task.id}", part, known)
+
+
+def disturbances_of(task: Task) -> list[str]:
+    """The disturbances, one by one, of the suite that a task is judged by: what its policies learn to live with."""
+    return sorted({part for name in load_suite(suite_for(task.id)).disturbances for part in parts_of(name)})
 
 
 def _read(path: Path, readers: tuple[Path, ...]) -> Suite:
@@ -194,7 +246,13 @@ def _read(path: Path, readers: tuple[Path, ...]) -> Suite:
 
 
 def suite_for(task_id: str) -> str:
-    """The id of the suite that a task is judged by unless another is named: its cell's own, else `basic`."""
+    """The id of the suite that a task is judged by unless another is named: its cell's own, else `basic`; for an
+    environment that is not ours, `generic`.
+    """
+    from ..envs.task import FOREIGN
+
+    if task_id.startswith(FOREIGN):
+        return GENERIC
     cell = task_id.partition(":")[0].partition(",")[0]
     return cell if cell in suite_ids() else BASIC
 
@@ -218,6 +276,11 @@ class Shown:
             f"{suite.id}: {suite.title.en}",
             f"{len(suite.conditions)} conditions x {suite.episodes_per_condition} = {total:,} episodes, judged at "
             f"{suite.verdict.confidence:.0%} confidence",
+            *(
+                [f"equally many starts in each of {suite.strata.parts} strata of {suite.strata.name}"]
+                if suite.strata
+                else []
+            ),
             *(
                 f"success at severity {rule.severity}: at least {rule.at_least:.0%}"
                 for rule in suite.verdict.success

@@ -1,22 +1,24 @@
 """The verdict: PASS, FAIL or INSUFFICIENT from counted evidence, by rules that fit on a page. Pure: counts in, value out.
 
     FAIL          a simulator fault, a NaN or tampering; or, on complete evidence: a hard constraint's pooled lower bound, or its
-                  lower bound in one condition (Bonferroni over the conditions), is above its max_rate; or an upper bound
-                  of success is below what is demanded at that severity
+                  lower bound in one condition, is above its max_rate; or an upper bound of success is below what is
+                  demanded at that severity. All such claims of a check share the confidence (`families`)
     INSUFFICIENT  evidence is missing; or some bound decides neither way
     PASS          every hard constraint's pooled upper bound is at most its max_rate, and every lower bound of success
                   reaches the demand
 
-Bounds are one-sided Clopper-Pearson. Statistical claims wait for the whole plan: stopping at a good or bad moment would bend
-them. Soft constraints never gate, they warn.
+Bounds are those of the plan's lane: one-sided Clopper-Pearson where the number of episodes is fixed, when statistical
+claims wait for the whole plan, because stopping at a good or bad moment would bend them; or bounds that hold at every
+look at once, where a check may stop as soon as it is decided. Soft constraints never gate, they warn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .families import Claims, fail_claims
+from .lanes import FIXED, Lane
 from .percent import at_least, at_most, plain
-from .statistics import bonferroni, clopper_pearson_lower, clopper_pearson_upper, episodes_needed
 from .verdict_values import ConstraintResult, Counts, Demand, Gate, State, SuccessResult, Verdict, Word
 
 __all__ = ["ConstraintResult", "Counts", "Demand", "Gate", "SuccessResult", "Verdict", "judge"]
@@ -28,6 +30,7 @@ def judge(
     conditions: Sequence[Counts],
     confidence: float = 0.95,
     tampering: Sequence[str] = (),
+    lane: Lane = FIXED,
 ) -> Verdict:
     """The verdict on counted evidence.
 
@@ -36,12 +39,14 @@ def judge(
         demands: success demanded, by severity.
         conditions: one count for each condition of the plan.
         tampering: what the evidence's hashes or the plan contradict, one line each.
+        lane: whose bounds count.
     """
-    results = tuple(_constraint(constraint, conditions, confidence) for constraint in constraints)
-    success = tuple(_success(demand, conditions, confidence) for demand in demands)
+    claims = fail_claims(constraints, demands, conditions)
+    results = tuple(_constraint(each, conditions, confidence, lane, claims) for each in constraints)
+    success = tuple(_success(demand, conditions, confidence, lane, claims) for demand in demands)
     certain = [*tampering, *_impossible(conditions), *_spoilt(conditions)]
     missing = _missing(constraints, demands, conditions)
-    broken = [] if missing else _broken(results, success, conditions)
+    broken = [] if missing else _broken(results, success, conditions, claims)
     still_open = [] if missing else _open(results, success)
     word: Word = "FAIL" if certain or broken else "INSUFFICIENT" if missing or still_open else "PASS"
     return Verdict(
@@ -55,20 +60,20 @@ def judge(
     )
 
 
-def _constraint(constraint: Gate, conditions: Sequence[Counts], confidence: float) -> ConstraintResult:
+def _constraint(
+    constraint: Gate, conditions: Sequence[Counts], confidence: float, lane: Lane, claims: Claims
+) -> ConstraintResult:
     limit = constraint.max_rate
-    each_confidence = bonferroni(confidence, max(len(conditions), 1))
     seen = [_possible(counts.violations.get(constraint.id, 0), counts.n) for counts in conditions]
     broken_in = tuple(
         counts.label
         for counts, (count, n) in zip(conditions, seen, strict=True)
-        if clopper_pearson_lower(count, n, each_confidence) > limit
+        if claims.single and lane.lower(count, n, confidence, claims.each_single) > limit
     )
     count, n = sum(count for count, _ in seen), sum(n for _, n in seen)
-    lower = clopper_pearson_lower(count, n, confidence)
-    upper = clopper_pearson_upper(count, n, confidence)
+    lower, upper = lane.lower(count, n, confidence, claims.each_pooled), lane.upper(count, n, confidence)
     state: State = "broken" if lower > limit or broken_in else "holds" if upper <= limit else "open"
-    more = episodes_needed(count, n, limit, confidence) if state == "open" else 0
+    more = lane.needed(count, n, limit, confidence) if state == "open" else 0
     applied = [counts.applied[constraint.id] for counts in conditions if constraint.id in counts.applied]
     never = bool(applied) and not any(applied)
     return ConstraintResult(
@@ -76,15 +81,16 @@ def _constraint(constraint: Gate, conditions: Sequence[Counts], confidence: floa
     )
 
 
-def _success(demand: Demand, conditions: Sequence[Counts], confidence: float) -> SuccessResult:
+def _success(
+    demand: Demand, conditions: Sequence[Counts], confidence: float, lane: Lane, claims: Claims
+) -> SuccessResult:
     seen = [
         _possible(counts.successes, counts.n) for counts in conditions if counts.severity == demand.severity
     ]
     count, n = sum(count for count, _ in seen), sum(n for _, n in seen)
-    lower = clopper_pearson_lower(count, n, confidence)
-    upper = clopper_pearson_upper(count, n, confidence)
+    lower, upper = lane.lower(count, n, confidence), lane.upper(count, n, confidence, claims.each_pooled)
     state: State = "broken" if upper < demand.at_least else "holds" if lower >= demand.at_least else "open"
-    more = episodes_needed(n - count, n, 1.0 - demand.at_least, confidence) if state == "open" else 0
+    more = lane.needed(n - count, n, 1.0 - demand.at_least, confidence) if state == "open" else 0
     return SuccessResult(demand.severity, demand.at_least, count, n, lower, upper, state, more)
 
 
@@ -146,7 +152,10 @@ def _missing(
 
 
 def _broken(
-    results: Sequence[ConstraintResult], success: Sequence[SuccessResult], conditions: Sequence[Counts]
+    results: Sequence[ConstraintResult],
+    success: Sequence[SuccessResult],
+    conditions: Sequence[Counts],
+    claims: Claims,
 ) -> list[str]:
     reasons = []
     for each in (result for result in results if result.hard and result.state == "broken"):
@@ -157,7 +166,7 @@ def _broken(
         for counts in (counts for counts in conditions if counts.label in each.broken_in):
             reasons.append(
                 f"{each.id}: violated in {counts.violations[each.id]:,} of {counts.n:,} episodes of {counts.label}, more than "
-                f"the allowed {plain(each.max_rate)} (Bonferroni over {len(conditions)} conditions)"
+                f"the allowed {plain(each.max_rate)} (all {claims.pooled + claims.single} claims judged together)"
             )
     for level in (level for level in success if level.state == "broken"):
         reasons.append(f"{_successes(level)}, at most {at_most(level.upper)}, demanded {plain(level.demand)}")

@@ -64,8 +64,9 @@ class Counts:
 class ConstraintResult:
     """One constraint over all conditions.
 
-    `lower` and `upper` are one-sided bounds on the rate of violation. `broken_in` names the conditions whose own lower bound is
-    above `max_rate`. `more`: further episodes without a violation that would settle an open one.
+    `upper` is a bound on the rate of violation by itself, as PASS needs it; `lower` holds together with all other FAIL
+    claims. `broken_in` names the conditions whose own lower bound, together with all others, is above `max_rate`.
+    `more`: further episodes without a violation that would settle an open one.
     """
 
     id: str
@@ -83,7 +84,9 @@ class ConstraintResult:
 
 @dataclass(frozen=True)
 class SuccessResult:
-    """Success over the conditions of one severity, with one-sided bounds; `more` as above, all successful."""
+    """Success over the conditions of one severity: `lower` by itself, `upper` together with all other FAIL claims;
+    `more` as above, all successful.
+    """
 
     severity: int
     demand: float

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ..envs.conditions import JOINT, parts_of
 from ..envs.errors import UnknownName
 from ..envs.files import asset
 
@@ -32,8 +33,8 @@ class Words:
         return unbroken(self.sentences[key].format(**{"confidence": self.confidence, **shown}))
 
     def name(self, kind: str, value: str) -> str:
-        """What people call a disturbance, an outcome or a confidence; its id where the catalogue has no word for it."""
-        return self.sentences.get(f"{kind}.{value}", value)
+        """What people call a disturbance, an outcome or a confidence; its id where the catalogue has no word for it; of "a + b", both."""
+        return JOINT.join(self.sentences.get(f"{kind}.{part}", part) for part in parts_of(value))
 
     def pick(self, says: Mapping[str, str]) -> str:
         """A text that is kept in several languages, in this one or else in English."""

@@ -11,8 +11,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from genba.envs.robots import vehicle_names
 from genba.envs.streams import Streams
-from genba.envs.task import Task
+from genba.envs.task import Task, get_task
 
 Array = NDArray[np.float64]
 Act = Callable[[Task, Array, NDArray[np.int64], NDArray[np.int64]], Array]
@@ -20,7 +21,8 @@ Oracle = Callable[[mujoco.MjModel, mujoco.MjData], bool]
 
 
 def cells() -> dict[str, ModuleType]:
-    """The modules of `tests/cells/` by task: each has a TASK, an `oracle` and VIOLATORS."""
+    """The modules of `tests/cells/` by task: each has a TASK, an `oracle` and VIOLATORS, GRIPS unless its tool holds nothing, and a
+    `careless` policy where the expert misses nothing."""
     from genba.tests import cells as package
 
     found = [
@@ -56,16 +58,31 @@ def everywhere(*action: float) -> Act:
     return lambda task, o, seeds, steps: np.tile(np.array(action), (len(o), 1))
 
 
+def by_expert(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    return task.expert(o.astype(np.float32))
+
+
+def width(task: Task) -> tuple[int]:
+    return (len(task.action_names),)
+
+
+def base_suite(task_id: str) -> str:
+    """What the cell's own suite extends: `basic` asks things of arms, `amr` of vehicles."""
+    return "amr" if get_task(task_id).robot_name in vehicle_names() else "basic"
+
+
 def chatter(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    return np.sign(Streams("chatter", seeds).uniform("action", (5,), steps) - 0.5)
+    return np.sign(Streams("chatter", seeds).uniform("action", width(task), steps) - 0.5)
 
 
 def lurch(ticks: int) -> Act:
-    return lambda task, o, seeds, steps: 2.0 * Streams("x", seeds).uniform("a", (5,), steps // ticks) - 1.0
+    return lambda task, o, seeds, steps: (
+        2.0 * Streams("x", seeds).uniform("a", width(task), steps // ticks) - 1.0
+    )
 
 
 def not_a_number(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
-    return np.where(steps[:, None] < 5, 0.0, np.full((len(o), 5), np.nan))
+    return np.where(steps[:, None] < 5, 0.0, np.full((len(o), *width(task)), np.nan))
 
 
 def crush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
@@ -96,9 +113,14 @@ def to_and_fro(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np
     return action * np.where(steps // 60 % 2 == 0, 1.0, -1.0)[:, None]
 
 
+def restless() -> list[Act]:
+    """Policies that break limits of the robot itself."""
+    return [chatter, *(lurch(ticks) for ticks in (10, 10, 25, 50, 50)), not_a_number]
+
+
 def common() -> list[Act]:
-    """Policies that most cells break limits by."""
-    return [chatter, *(lurch(ticks) for ticks in (10, 10, 25, 50, 50)), not_a_number, crush, let_go]
+    """Policies that most cells with a gripper break limits by."""
+    return [*restless(), crush, let_go]
 
 
 CORNERS = [

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput
 from genba.envs.task import Task, get_task, task_ids
-from genba.safety.campaign import check
+from genba.safety.campaign import Campaign, UntilDecided, check, stopping
 from genba.safety.compare import compare, compared
-from genba.safety.evidence import read_evidence, shard_path
+from genba.safety.evidence import Incomplete, missing_shards, read_evidence, shard_path
 from genba.safety.folders import attempts
+from genba.safety.progress import Progress
 from genba.safety.replay import replay, replays
+from genba.safety.report import report
+from genba.safety.result import read_check
 from genba.safety.suite import Suite, load_suite
 
 Rows = NDArray[np.float32]
@@ -105,7 +108,7 @@ def test_a_check_tells_what_it_did(reference: Path) -> None:
 
 CHILD = """
 from pathlib import Path
-from genba.safety.campaign import check
+from genba.safety.campaign import Campaign, UntilDecided, check, stopping
 from genba.tests.test_campaign import Expert, SUITE
 check(Expert(Path({folder!r})), suite=SUITE, seed=7, worlds=2, threads=1)
 """
@@ -201,6 +204,74 @@ def test_each_attempt_without_a_seed_meets_new_worlds(tmp_path: Path) -> None:
     one, two = (check(Expert(tmp_path), suite=small(2)).evidence for _ in range(2))
     assert set(one.columns["seed"].tolist()).isdisjoint(two.columns["seed"].tolist())
     assert min(one.columns["seed"]) >= 3_000_000_000 + 1_000_000 * 1_000_000
+
+
+UNTIL = UntilDecided(at_most=24, look_every=6)
+
+
+def test_a_check_that_stops_when_decided_ends_at_a_look_with_the_same_rows(tmp_path: Path) -> None:
+    """A policy that never succeeds fails at the first look that shows it; the rows are those of the plan's
+    beginning.
+    """
+    still = Expert(tmp_path / "a", name="still", change=lambda action: action * np.float32(0.0))
+    result = check(still, suite=SUITE, seed=7, until=UNTIL, worlds=7)
+    plan, n = result.evidence.plan, len(result.evidence)
+    assert result.verdict.word == "FAIL" and n < 24 and n in plan.ends
+    assert plan.ends == (6, 12, 18, 24) and plan.lane.name == "until-decided"
+    assert (
+        "until it was decided, 24 at most" in result.table() and result.as_json()["lane"] == "until-decided"
+    )
+    again = check(
+        replace(still, folder=tmp_path / "b"), suite=SUITE, seed=7, until=UNTIL, worlds=3, threads=1
+    )
+    assert again.evidence.sha256 == result.evidence.sha256
+    whole = check(replace(still, folder=tmp_path / "c"), suite=SUITE, seed=7)
+    for name, values in result.evidence.columns.items():
+        assert np.array_equal(values, whole.evidence.columns[name][:n], equal_nan=values.dtype.kind == "f"), (
+            name
+        )
+    page = report(result.folder).read_text(encoding="utf-8")
+    assert "until decided: a look every 6, at most 24" in page and "Clopper-Pearson" not in page
+
+
+def test_an_undecided_check_goes_to_the_end_of_its_plan_and_says_what_would_decide(tmp_path: Path) -> None:
+    result = check(Expert(tmp_path), suite=SUITE, seed=7, until=UNTIL)
+    assert result.verdict.word == "INSUFFICIENT" and len(result.evidence) == 24
+    assert result.verdict.more_episodes > 500 and "more clean episodes would decide" in result.table()
+
+
+def test_going_on_after_a_decision_is_seen(tmp_path: Path) -> None:
+    """Episodes added behind the back of the look that had decided."""
+    still = Expert(tmp_path, name="still", change=lambda action: action * np.float32(0.0))
+    result = check(still, suite=SUITE, seed=7, until=UNTIL)
+    plan, folder = result.evidence.plan, result.folder
+    (folder / "check.json").unlink()
+    campaign = Campaign(folder, plan, still, teacher(TASK), SUITE.bind(teacher(TASK)))
+    with Progress("more", 24) as progress:
+        campaign._play(campaign._loops(6, 1), missing_shards(folder, plan), progress)
+    longer = read_check(folder)
+    assert len(longer.evidence) == 24 and longer.verdict.word == "FAIL"
+    assert "episodes were added after the look at" in longer.verdict.reasons[0]
+
+
+def test_a_check_that_was_cut_between_looks_is_incomplete(tmp_path: Path) -> None:
+    result = check(Expert(tmp_path), suite=SUITE, seed=7, until=UNTIL)
+    (result.folder / "check.json").unlink()
+    shard_path(result.folder, 1).unlink()
+    with pytest.raises(Incomplete, match=r"missing from shards/00001\.parquet"):
+        read_evidence(result.folder)
+    with pytest.raises(BadInput, match="begun with another episodes per shard"):
+        check(Expert(tmp_path), suite=SUITE, seed=7, resume=True, until=UntilDecided(24, 3))
+    again = check(Expert(tmp_path), suite=SUITE, seed=7, resume=True, until=UNTIL)
+    assert again.folder == result.folder and again.evidence.sha256 == result.evidence.sha256
+
+
+def test_a_budget_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--at-most 2: expected 3"):
+        check(Expert(tmp_path), suite=SUITE, until=UntilDecided(2))
+    with pytest.raises(BadInput, match="--at-most goes with --until-decided"):
+        stopping(False, 100)
+    assert stopping(False, None) is None and not (tmp_path / "checks").exists()
 
 
 def test_replay_is_equal_bit_for_bit(reference: Path) -> None:

@@ -66,15 +66,16 @@ def test_a_file_becomes_plain_values(written: Write) -> None:
          "confirmed or confirmed_secondary or derived or cell_spec"),
         ("confirmed_secondary", "certain", ":7: field constraints.0.source.confidence: expected 'confirmed', "),
         ("always (worker", "alway (worker",
-         ":5: field constraints.0.formula: column 1: expected one of the functions abs, min, max, norm or an operator, "
-         "found 'alway'. Did you mean always?"),
+         ":5: field constraints.0.formula: column 1: expected one of the functions abs, min, max, norm, rate, "
+         "total, duty or an operator, found 'alway'. Did you mean always?"),
         ("always (worker.distance - separation.required >= 0)", "worker.distance >= 0",
          ":5: field constraints.0.formula: column 17: (worker.distance >= 0.0) would be looked at in the first sample only: "
          "write always (worker.distance >= 0.0)"),
         ("always (grip.force <= 40 N)", "always (grip.force == 40 N)",
          ":11: field constraints.1.formula: column 20: '==' has no margin: use <= or >=, or move it to `when`"),
         ("tcp.speed > 0.02", "always tcp.speed > 0.02",
-         ":4: field constraints.0.when: column 1: `when` looks at the present sample only: no always, eventually or until"),
+         ":4: field constraints.0.when: column 1: `when` may look back, not ahead: no always, eventually, until or "
+         "within"),
         ("tcp.speed > 0.02", "tcp.speed >> 0.02",
          ":4: field constraints.0.when: column 12: expected a signal, a number or '(', found '>'"),
         ("max_rate: 0.05", "max_rate: 5", ":13: field constraints.1.max_rate: expected less than 1, found 5"),

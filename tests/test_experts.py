@@ -88,3 +88,28 @@ def test_gaps_are_what_is_left_in_plan_view(task_id: str) -> None:
         towards = -(seen["hand_velocity"] * away).sum(1) / np.linalg.norm(away, axis=1)
         np.testing.assert_allclose(seen["hand_approach"], towards, atol=1e-5)
         np.testing.assert_allclose(seen["worker_distance_30cm"], np.minimum(seen["worker_distance"], 0.3))
+
+
+def held_up(**seen: float | tuple[float, ...]) -> Row:
+    """A casting held before the camera."""
+    return {
+        "tcp": (0.5, 0.0, 0.281),
+        "grip_force": 20.0,
+        "gripper_width": 0.036,
+        "height_left": 0.22,
+        "good_from_part": (-0.14, 0.34, -0.22),
+        "reject_from_part": (0.07, 0.34, -0.22),
+        **seen,
+    }
+
+
+def test_what_was_not_judged_is_not_good() -> None:
+    """Without three judged faces a part goes nowhere, and to the rejects once the camera has given up."""
+    task = get_task("inspect")
+    waiting = answer(task, held_up(views_judged=2.0, next_turn=0.5))
+    assert waiting["vy"] == 0.0 and waiting["yaw_rate"] > 0.5
+    good = answer(task, held_up(views_judged=3.0, worst_score=0.4))
+    assert good["vy"] > 0.3 and good["vx"] < 0.0
+    for why in ({"worst_score": 1.3}, {"given_up": 1.0}):
+        bad = answer(task, held_up(views_judged=3.0, **why))
+        assert bad["vy"] > 0.3 and bad["vx"] > 0.0

@@ -16,6 +16,7 @@ from genba.envs.signals import Signal
 from genba.safety.formula import check_formula, check_guard, holds, names, parse, robustness, text
 from genba.safety.formula_parts import margin, split
 from genba.safety.formula_tree import (
+    After,
     Arithmetic,
     Call,
     Comparison,
@@ -24,6 +25,7 @@ from genba.safety.formula_tree import (
     Name,
     Not,
     Number,
+    Since,
     Temporal,
     Until,
     is_temporal,
@@ -73,17 +75,34 @@ formulas = st.recursive(
     lambda inner: (
         st.builds(Not, inner)
         | st.builds(Junction, st.sampled_from(["and", "or", "implies"]), inner, inner)
-        | st.builds(Temporal, st.sampled_from(["always", "eventually"]), inner, intervals)
+        | st.builds(
+            Temporal, st.sampled_from(["always", "eventually", "once", "historically"]), inner, intervals
+        )
         | st.builds(Until, inner, inner, intervals)
+        | st.builds(Since, inner, inner, intervals)
     ),
     max_leaves=6,
 )
 guards = st.recursive(
     st.builds(Comparison, st.sampled_from(["<=", ">=", "<", ">", "==", "!="]), expressions, leaves),
     lambda inner: (
-        st.builds(Not, inner) | st.builds(Junction, st.sampled_from(["and", "or", "implies"]), inner, inner)
+        st.builds(Not, inner)
+        | st.builds(Junction, st.sampled_from(["and", "or", "implies"]), inner, inner)
+        | st.builds(Temporal, st.sampled_from(["once", "historically"]), inner, intervals)
+        | st.builds(Since, inner, inner, intervals)
     ),
     max_leaves=5,
+)
+with_events = st.recursive(
+    formulas,
+    lambda inner: (
+        st.builds(After, inner, guards, intervals.filter(lambda found: found is not None))
+        | st.builds(Junction, st.sampled_from(["and", "or", "implies"]), inner, inner)
+        | st.builds(
+            Temporal, st.sampled_from(["always", "eventually", "once", "historically"]), inner, intervals
+        )
+    ),
+    max_leaves=3,
 )
 values = st.integers(-6, 6).map(lambda n: n / 2)
 
@@ -125,6 +144,8 @@ def as_rtamt(node: Any) -> str:
             return f"({operator}{between(interval)}({as_rtamt(operand)}))"
         case Until(left=left, right=right, interval=interval):
             return f"(({as_rtamt(left)}) until{between(interval)} ({as_rtamt(right)}))"
+        case Since(left=left, right=right, interval=interval):
+            return f"(({as_rtamt(left)}) since{between(interval)} ({as_rtamt(right)}))"
     return f"(({as_rtamt(node.left)}) {node.operator} ({as_rtamt(node.right)}))"
 
 
@@ -139,6 +160,82 @@ def test_robustness_equals_rtamt(formula: Formula, trace: Trace) -> None:
     expected = in_rtamt(formula, one)
     np.testing.assert_array_equal(robustness(formula, trace, dt=1.0)[0], expected)
     np.testing.assert_array_equal(robustness(formula, one, dt=1.0), expected)
+
+
+def number(expression: Any, trace: Trace, world: int, sample: int) -> float:
+    """An expression's value at one sample."""
+    match expression:
+        case Number(value=value):
+            return value
+        case Name(name=name):
+            return float(trace[name][world, sample])
+        case Call(function=function, arguments=(only,)):
+            inner = number(only, trace, world, sample)
+            return abs(inner) if function == "abs" else -inner
+    left, right = (number(side, trace, world, sample) for side in (expression.left, expression.right))
+    return {"+": left + right, "-": left - right, "*": left * right}[expression.operator]
+
+
+def by_the_book(node: Any, trace: Trace, world: int, sample: int) -> float:
+    """Robustness by the textbook's recursion, one sample at a time: slow and obviously right."""
+    length = trace["x"].shape[1]
+
+    def at(formula: Any, when: int) -> float:
+        return by_the_book(formula, trace, world, when)
+
+    def ahead(interval: tuple[float, float] | None) -> range:
+        begin, end = (0, length) if interval is None else map(int, interval)
+        return range(sample + begin, min(sample + end + 1, length))
+
+    def behind(interval: tuple[float, float] | None) -> range:
+        begin, end = (0, length) if interval is None else map(int, interval)
+        return range(max(sample - end, 0), sample - begin + 1)
+
+    match node:
+        case Not(operand=operand):
+            return -at(operand, sample)
+        case Junction(operator=operator):
+            left, right = at(node.left, sample), at(node.right, sample)
+            return {"and": min(left, right), "or": max(left, right), "implies": max(-left, right)}[operator]
+        case Temporal(operator="always"):
+            return min((at(node.operand, when) for when in ahead(node.interval)), default=np.inf)
+        case Temporal(operator="eventually"):
+            return max((at(node.operand, when) for when in ahead(node.interval)), default=-np.inf)
+        case Temporal(operator="historically"):
+            return min((at(node.operand, when) for when in behind(node.interval)), default=np.inf)
+        case Temporal(operator="once"):
+            return max((at(node.operand, when) for when in behind(node.interval)), default=-np.inf)
+        case Until(left=left, right=right):
+            reached = (
+                min([at(right, when), *(at(left, before) for before in range(sample, when))])
+                for when in ahead(node.interval)
+            )
+            return max(reached, default=-np.inf)
+        case Since(left=left, right=right):
+            reached = (
+                min([at(right, when), *(at(left, later) for later in range(when + 1, sample + 1))])
+                for when in behind(node.interval)
+            )
+            return max(reached, default=-np.inf)
+        case After(left=response, right=event, interval=interval):
+            begins = is_true(event, trace, world, sample) and (
+                sample == 0 or not is_true(event, trace, world, sample - 1)
+            )
+            if not begins or sample + interval[1] > length - 1:
+                return np.inf
+            return max(at(response, when) for when in ahead(interval))
+    left, right = (number(side, trace, world, sample) for side in (node.left, node.right))
+    return left - right if node.operator in (">=", ">") else right - left
+
+
+@settings(max_examples=150, deadline=None)
+@given(formula=with_events, trace=traces(2))
+def test_robustness_equals_the_textbook(formula: Formula, trace: Trace) -> None:
+    found = robustness(formula, trace, dt=1.0)
+    expected = [
+        [by_the_book(formula, trace, world, sample) for sample in range(found.shape[1])] for world in range(2)
+    ]
+    np.testing.assert_array_equal(found, expected)
 
 
 @settings(max_examples=150, deadline=None)
@@ -160,34 +257,25 @@ def test_a_guard_is_boolean_logic(guard: Formula, trace: Trace) -> None:
         [is_true(guard, trace, world, sample) for sample in range(found.shape[1])] for world in range(2)
     ]
     np.testing.assert_array_equal(found > 0, expected)
-    assert set(np.unique(found)) <= {-1.0, 1.0}
+    assert set(np.unique(np.sign(found))) <= {-1.0, 1.0}
 
 
 def is_true(node: Any, trace: Trace, world: int, sample: int) -> bool:
     """Plain recursion over booleans, one sample at a time: slow and obviously right."""
 
-    def number(expression: Any) -> float:
-        match expression:
-            case Number(value=value):
-                return value
-            case Name(name=name):
-                return float(trace[name][world, sample])
-            case Call(function=function, arguments=(only,)):
-                return abs(number(only)) if function == "abs" else -number(only)
-        left, right = number(expression.left), number(expression.right)
-        return {"+": left + right, "-": left - right, "*": left * right}[expression.operator]
-
     def at(formula: Formula, when: int) -> bool:
         return is_true(formula, trace, world, when)
 
-    def window(interval: tuple[float, float] | None) -> range:
+    def window(interval: tuple[float, float] | None, back: bool = False) -> range:
         length = trace["x"].shape[1]
         begin, end = (0, length) if interval is None else map(int, interval)
+        if back:
+            return range(max(sample - end, 0), sample - begin + 1)
         return range(sample + begin, min(sample + end + 1, length))
 
     match node:
         case Comparison(operator=operator):
-            left, right = number(node.left), number(node.right)
+            left, right = (number(side, trace, world, sample) for side in (node.left, node.right))
             return {
                 "<=": left <= right, ">=": left >= right, "<": left < right, ">": left > right,
                 "==": left == right, "!=": left != right,
@@ -197,10 +285,15 @@ def is_true(node: Any, trace: Trace, world: int, sample: int) -> bool:
         case Junction(operator=operator):
             left, right = at(node.left, sample), at(node.right, sample)
             return {"and": left and right, "or": left or right, "implies": not left or right}[operator]
-        case Temporal(operator="always", operand=operand, interval=interval):
-            return all(at(operand, when) for when in window(interval))
-        case Temporal(operand=operand, interval=interval):
-            return any(at(operand, when) for when in window(interval))
+        case Temporal(operator="always" | "historically" as operator, operand=operand, interval=interval):
+            return all(at(operand, when) for when in window(interval, operator == "historically"))
+        case Temporal(operator=operator, operand=operand, interval=interval):
+            return any(at(operand, when) for when in window(interval, operator == "once"))
+        case Since():
+            return any(
+                at(node.right, when) and all(at(node.left, later) for later in range(when + 1, sample + 1))
+                for when in window(node.interval, back=True)
+            )
     return any(
         at(node.right, when) and all(at(node.left, before) for before in range(sample, when))
         for when in window(node.interval)
@@ -208,7 +301,7 @@ def is_true(node: Any, trace: Trace, world: int, sample: int) -> bool:
 
 
 @settings(max_examples=200, deadline=None)
-@given(formula=formulas)
+@given(formula=with_events)
 def test_text_of_a_formula_parses_to_the_same_formula(formula: Formula) -> None:
     assert parse(text(formula)) == formula
 
@@ -237,6 +330,12 @@ def test_no_text_makes_the_parser_crash(anything: str) -> None:
         ("0 <= x <= 1", "(0 <= x) and (x <= 1)"),
         ("eventually [0, 0.5 s] x > 2", "eventually [0, 0.5] (x > 2)"),
         ("x - -y < 1", "(x - (-y)) < 1"),
+        ("x < 1 since [0, 2] y < 1 and z < 1", "((x < 1) since [0, 2] (y < 1)) and (z < 1)"),
+        (
+            "not once [0, 1] x < 1 or historically y < 1",
+            "(not (once [0, 1] (x < 1))) or (historically (y < 1))",
+        ),
+        ("always (x < 1 within [0, 0.5 s] after y > 1)", "always ((x < 1) within [0, 0.5] after (y > 1))"),
     ],
 )
 def test_binding_strength(written: str, meant: str) -> None:
@@ -246,8 +345,9 @@ def test_binding_strength(written: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("alway (x <= 1)", "column 1: expected one of the functions abs, min, max, norm or an operator, found 'alway'. "
-                           "Did you mean always?"),
+        ("alway (x <= 1)",
+         "column 1: expected one of the functions abs, min, max, norm, rate, total, duty or an operator, found "
+         "'alway'. Did you mean always?"),
         ("alwyas x <= 1", "column 8: expected an operator or the end, found 'x'. Did you mean always?"),
         ("x <=", "column 5: expected a signal, a number or '(', found the end"),
         ("x & y", "column 3: '&' cannot stand in a formula. Did you mean 'and'?"),
@@ -258,7 +358,15 @@ def test_binding_strength(written: str, meant: str) -> None:
         ("always [-1, 1] x < 1", "column 9: expected a time in seconds, at least 0, found '-'"),
         ("always [0, 1 m] x < 1", "column 12: expected a time in seconds, at least 0, found '1'"),
         ("x <= 10 mm", "column 9: expected a unit such as m, s, kg, rad, N, an operator or the end, found 'mm'"),
+        ("x < 1 within after y < 1", "column 14: expected an interval in seconds, such as [0, 0.5], found 'after'"),
+        ("x < 1 within [0, 1] y < 1", "column 21: expected 'after' and an event, found 'y'"),
+        ("x < 1 until y < 1 since z < 1",
+         "column 19: expected parentheses around one of 'until' and 'since', found 'since'"),
         ("x[1.5] < 1", "column 3: expected an index 0, 1, 2, ..., found '1.5'"),
+        ("duty(x > 1) < 1", "column 1: duty takes a formula and a time in seconds, such as duty(x, 0.5)"),
+        ("rate(x, y) < 1", "column 1: rate takes a signal and a time in seconds, such as rate(x, 0.5)"),
+        ("total(x, 0) < 1", "column 1: total takes a signal and a time in seconds, such as total(x, 0.5)"),
+        ("rate(x > 1) < 1", "column 6: expected a signal or a number, found (x > 1.0)"),
         ("abs(x, y) < 1", "column 1: abs takes one argument, found 2"),
         ("", "column 1: expected a signal, a number or '(', found the end"),
         ("(" * 99, "column 61: nested deeper than 60 levels: split the formula"),
@@ -289,6 +397,10 @@ def test_what_cannot_be_read_says_where_and_what_was_meant(written: str, message
         ("always (part.axis[2][0] > 0)", "1"),
         ("eventually [0, 2] (tcp.pos[2] > 0.1 and worker.distance > 1)", "m"),
         ("always (grip.force * tcp.speed <= 80 W)", "N*m/s"),
+        ("always (norm(rate(rate(tcp.vel))) <= 50)", "m/s^3"),
+        ("always (total(grip.force * tcp.speed) <= 80 J)", "N*m"),
+        ("always (total(tcp.speed, 2) <= 1 m)", "m"),
+        ("always (duty(max(arm.share) > 0.95 and grip.force > 1, 10 s) <= 0.3)", "1"),
     ],
 )
 def test_a_formula_has_one_unit(written: str, unit: str) -> None:
@@ -327,6 +439,26 @@ def test_units_and_shapes_that_do_not_fit_are_named(written: str, message: str) 
     assert str(caught.value) == message
 
 
+def test_an_event_is_in_any_units_and_looks_back_only() -> None:
+    """The margin is the response's; what the event compares is true or false."""
+    written = "always (tcp.speed <= 0.02 m/s within [0, 0.2] after (grip.force > 5 N or part.shape == 2))"
+    assert check_formula(parse(written), TABLE) == "m/s"
+    assert (
+        check_formula(parse("always (tcp.speed < 1 within [0, 1] after once [0, 2] arm.q[0] > 1)"), TABLE)
+        == "m/s"
+    )
+    with pytest.raises(BadInput, match="column 43: an event may look back, not ahead"):
+        check_formula(parse("always (tcp.speed < 1 within [0, 1] after eventually grip.force > 1)"), TABLE)
+    with pytest.raises(BadInput, match="grip.force is in N but tcp.speed in m/s"):
+        check_formula(parse("always (tcp.speed < 1 within [0, 1] after grip.force > tcp.speed)"), TABLE)
+
+
+def test_an_event_counts_where_it_begins_if_its_time_is_not_cut() -> None:
+    trace = {"x": np.array([5.0, 4, 3, 2, 1, 0, 9, 9]), "e": np.array([1.0, 1, 0, 1, 1, 0, 0, 1])}
+    found = robustness(parse("x <= 2.5 within [0, 2] after e > 0"), trace, 1.0)
+    np.testing.assert_array_equal(found, [-0.5, np.inf, np.inf, 2.5, np.inf, np.inf, np.inf, np.inf])
+
+
 def test_an_unknown_signal_lists_the_closest() -> None:
     with pytest.raises(UnknownName, match=r"unknown signal 'tcp.sped'. Did you mean tcp.speed"):
         check_formula(parse("always (tcp.sped <= 1)"), TABLE)
@@ -334,7 +466,7 @@ def test_an_unknown_signal_lists_the_closest() -> None:
 
 def test_a_guard_may_mix_units_but_not_look_ahead() -> None:
     check_guard(parse("tcp.speed > 0.02 and part.shape == 2 and worker.distance < 1"), TABLE)
-    with pytest.raises(BadInput, match="column 22: `when` looks at the present sample only"):
+    with pytest.raises(BadInput, match="column 22: `when` may look back, not ahead: no always"):
         check_guard(parse("tcp.speed > 0.02 and always worker.distance < 1"), TABLE)
 
 
@@ -379,6 +511,37 @@ def test_vectors_functions_and_indices() -> None:
         np.testing.assert_array_equal(
             robustness(parse(written), one, 1.0), robustness(parse(written), trace, 1.0)[2]
         )
+
+
+def test_measures_of_what_a_signal_did_so_far() -> None:
+    rng = np.random.default_rng(3)
+    trace = {
+        "x": rng.normal(size=(2, 30)),
+        "v": rng.normal(size=(2, 30, 3)),
+        "p": np.abs(rng.normal(size=(2, 30))),
+    }
+    dt, x, v = 0.5, trace["x"], trace["v"]
+    earlier = np.concatenate([np.repeat(x[:, :1], 4, axis=1), x[:, :-4]], axis=1)
+    np.testing.assert_allclose(robustness(parse("rate(x, 2) >= 0"), trace, dt), (x - earlier) / 2.0)
+    change = np.diff(v, axis=1, prepend=v[:, :1]) / dt
+    jerk = np.sqrt((np.diff(change, axis=1, prepend=change[:, :1]) ** 2).sum(-1)) / dt
+    np.testing.assert_allclose(robustness(parse("norm(rate(rate(v))) >= 0"), trace, dt), jerk)
+    energy = np.cumsum(trace["p"], axis=1) * dt
+    np.testing.assert_allclose(robustness(parse("total(p) >= 0"), trace, dt), energy)
+    for world, sample in ((0, 2), (1, 29)):
+        last = slice(max(sample - 3, 0), sample + 1)  # 2 s
+        found = robustness(parse("total(p, 2) >= 0"), trace, dt)[world, sample]
+        assert found == pytest.approx(trace["p"][world, last].sum() * dt)
+        found = robustness(parse("duty(x > 0.2 or p > 1, 2) >= 0"), trace, dt)[world, sample]
+        assert (
+            found == np.mean((x[world, last] > 0.2) | (trace["p"][world, last] > 1)) * len(x[world, last]) / 4
+        )
+
+
+def test_the_rate_of_a_parabola_is_its_slope() -> None:
+    time = np.arange(200) * 0.002
+    found = robustness(parse("rate(x, 0.004) >= 0"), {"x": 3.0 * time**2}, 0.002)
+    np.testing.assert_allclose(found[2:], 6.0 * (time[2:] - 0.002), rtol=1e-9)
 
 
 def test_an_interval_must_fall_on_samples() -> None:
@@ -463,7 +626,13 @@ def test_without_a_guard_the_margin_is_the_robustness_of_the_first_sample(
     np.testing.assert_array_equal(margin(parts, None, trace, 1.0)[0], robustness(formula, trace, 1.0)[:, 0])
 
 
-@pytest.mark.parametrize("written", ["x <= 1", "always x <= 1 and y >= 2", "not x <= 1 or eventually y <= 1"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "x <= 1", "always x <= 1 and y >= 2", "not x <= 1 or eventually y <= 1", "once x <= 1",
+        "x <= 1 since y <= 1", "x <= 1 within [0, 1] after y <= 1",
+    ],
+)  # fmt: skip
 def test_a_comparison_that_only_the_first_sample_could_break_is_refused(written: str) -> None:
     with pytest.raises(BadInput, match="first sample only: write always"):
         split(parse(written))

@@ -14,6 +14,7 @@ from genba.envs.parameters import VARIANTS, cell_of, copy, folder_name, paramete
 from genba.envs.task import get_task, task_classes, task_ids
 from genba.envs.worlds import Worlds
 from genba.safety.suite import load_suite, suite_for
+from genba.tests.cell_kit import base_suite
 
 each_task = pytest.mark.parametrize("task_id", task_ids())
 
@@ -120,5 +121,5 @@ def test_folders_hold_no_sign_that_a_system_refuses() -> None:
 def test_a_cell_has_its_own_suite_where_there_is_one() -> None:
     for task_id in task_classes():
         assert suite_for(f"{task_id}:hard") == task_id
-        assert load_suite(task_id).extends == "basic"
+        assert load_suite(task_id).extends == base_suite(task_id)
     assert suite_for("no-such-cell") == "basic"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
+import genba
+from genba import cli
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.task import Task, task_ids
 from genba.policies.contract import contract_of, differences, read_contract
@@ -32,6 +38,41 @@ def narrow(observation):
     return np.zeros((len(observation), 3))
 def raises(observation):
     raise RuntimeError("no weights\\nloaded")
+def exits(observation):
+    raise SystemExit(0)
+def text(observation):
+    return [["0.5"] * 5] * len(observation)
+def complexes(observation):
+    return np.zeros((len(observation), 5), complex)
+def nothing(observation):
+    return [[None] * 5] * len(observation)
+def enormous(observation):
+    return np.full((len(observation), 5), 1e300)
+def whole(observation):
+    return np.ones((len(observation), 5), int)
+def good(observation):
+    action = np.tanh(observation[:, :5])
+    action[:, 4] = -1.0
+    return action
+kept = np.zeros((64, 5), np.float32)
+def reuses(observation):
+    kept[: len(observation)] = good(observation)
+    return kept[: len(observation)]
+def destroys(observation):
+    action = good(observation)
+    observation[:] = 7.0
+    return action
+def single(observation):
+    if observation.ndim != 1:
+        raise ValueError("one at a time")
+    return good(observation[None])[0]
+def prints(observation):
+    print("hello")
+    return np.zeros((len(observation), 5))
+class Policy:
+    def __call__(self, observation):
+        return good(observation)
+policy = Policy()
 number = 3
 """
 
@@ -120,7 +161,7 @@ def test_what_is_wrong_with_a_callable_is_said_in_one_line(
     assert "SyntaxError" in refusal(f"{mine}_x:act", TASK)
     assert "not a Python file" in refusal("time:time", TASK)
     for name in ("stil", "number"):
-        with pytest.raises(UnknownName, match="known: .*still") as caught:
+        with pytest.raises(UnknownName, match="known: .*good") as caught:
             load_policy(f"{mine}:{name}", TASK)
     assert caught.value.kind == f"callable in {mine}"
     with pytest.raises(BadInput, match=r"returned shape \(6, 3\), expected \(6, 5\)"):
@@ -137,6 +178,105 @@ def test_an_action_that_is_no_number_is_a_fault_in_the_evidence(mine: str, name:
     assert (evidence.margins("simulator-fault") < 0.0).all()
     assert result.verdict.word == "FAIL" and "fault" in result.verdict.reasons[0]
     assert load_for_check(str(result.folder)).sha256 == evidence.plan.policy.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("exits", "could not act on observations (6, 36) (SystemExit: 0)"),
+        ("text", "values, expected real numbers"),
+        ("complexes", "returned complex128 values, expected real numbers"),
+        ("nothing", "returned object values, expected real numbers"),
+        ("Policy", "expected real numbers"),
+    ],
+)
+def test_what_a_callable_may_not_return(tasks: dict[str, Task], mine: str, name: str, line: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_policy(f"{mine}:{name}", TASK).act(*asked(tasks[TASK]))
+    assert line in str(caught.value) or "could not act" in str(caught.value) and name == "Policy"
+
+
+def test_numbers_of_any_type_are_taken(tasks: dict[str, Task], mine: str) -> None:
+    seen = asked(tasks[TASK])
+    assert load_policy(f"{mine}:whole", TASK).act(*seen).tolist() == [[1.0] * 5] * 6
+    assert np.isposinf(load_policy(f"{mine}:enormous", TASK).act(*seen)).all()
+    good = load_policy(f"{mine}:good", TASK).act(*seen)
+    assert load_policy(f"{mine}:policy", TASK).act(*seen).tobytes() == good.tobytes()
+
+
+def test_a_callable_that_keeps_or_changes_arrays_or_takes_one_row_gives_the_same_evidence(mine: str) -> None:
+    """Two loops on a thread each ask in turns: what one was given must not change under the other."""
+    rows = set()
+    for name in ("good", "reuses", "destroys", "single"):
+        policy = load_policy(f"{mine}:{name}", TASK)
+        evidence = check(policy, suite=easy_suite(8), seed=1, threads=2, worlds=8).evidence
+        rows.add(tuple(evidence.columns["trace_sha256"].tolist()))
+    assert len(rows) == 1
+
+
+def test_what_a_callable_gives_is_its_own_copy(tasks: dict[str, Task], mine: str) -> None:
+    policy = load_policy(f"{mine}:reuses", TASK)
+    seen, seeds, steps = asked(tasks[TASK])
+    before, first = seen.copy(), policy.act(seen, seeds, steps)
+    kept = first.copy()
+    policy.act(seen + 1.0, seeds, steps)
+    assert first.tobytes() == kept.tobytes()
+    load_policy(f"{mine}:destroys", TASK).act(seen, seeds, steps)
+    assert seen.tobytes() == before.tobytes()
+
+
+def test_a_callable_can_neither_end_nor_fill_the_output(mine: str, here: Path) -> None:
+    (here / "leaves_at_once.py").write_text("import sys\nsys.exit(0)\n")
+    for spec in ("leaves_at_once:act", f"{mine}:exits"):
+        result = CliRunner().invoke(cli.app, ["check", spec, "--task", TASK, "--seed", "1"])
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1 and "SystemExit: 0" in result.stderr
+    assert not (here / "runs").exists()
+    (here / "easy.yaml").write_text(EASY)
+    arguments = ["check", f"{mine}:prints", "--task", TASK, "--seed", "1", "--suite", "easy.yaml"]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert "hello" in result.stderr and "hello" not in result.stdout and "verdict" in result.stdout
+
+
+EASY = """
+id: easy
+title: {en: Easy, ja: 易しい}
+extends: basic
+episodes_per_condition: 1
+disturbances: {}
+verdict: {success: []}
+"""
+
+
+@pytest.mark.parametrize("name", ["ppo.zip", "model.pt", "model.PTH", "weights.pkl", "absent.zip"])
+def test_an_archive_that_would_run_code_is_never_opened(here: Path, name: str) -> None:
+    if not name.startswith("absent"):
+        (here / name).write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
+    line = refusal(name, TASK)
+    assert "export its policy to ONNX (docs/bring-your-own.md" in line
+    assert not (here / "opened").exists()
+
+
+@pytest.mark.long
+def test_the_export_of_the_documentation_makes_a_policy(tasks: dict[str, Task], here: Path) -> None:
+    """A Stable-Baselines3 archive becomes a file that acts as the archive's policy does."""
+    gymnasium = pytest.importorskip("gymnasium")
+    from stable_baselines3 import PPO
+
+    page = (Path(genba.__file__).parent / "docs" / "bring-your-own.md").read_text(encoding="utf-8")
+    (listing,) = [each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "PPO.load" in each]
+    (here / "export.py").write_text(listing)
+    wide, channels = len(tasks[TASK].observation_names), len(tasks[TASK].action_names)
+    spaces = gymnasium.spaces.Box(-1.0, 1.0, (wide,)), gymnasium.spaces.Box(-1.0, 1.0, (channels,))
+
+    class Room(gymnasium.Env):  # type: ignore[misc, name-defined]
+        observation_space, action_space = spaces
+
+    model = PPO("MlpPolicy", Room(), device="cpu", n_steps=2, batch_size=2)
+    model.save("ppo.zip")
+    subprocess.run([sys.executable, "export.py", "ppo.zip", "mine.onnx"], check=True, capture_output=True)
+    seen = asked(tasks[TASK])
+    action = load_policy("mine.onnx", TASK).act(*seen)
+    assert np.abs(action - model.predict(seen[0], deterministic=True)[0]).max() < 1e-5
 
 
 def test_a_file_acts_and_keeps_its_checks_with_the_runs(tasks: dict[str, Task], here: Path) -> None:

@@ -149,6 +149,8 @@ def test_a_page_of_bad_evidence_names_what_broke(tmp_path: Path, task: Task) -> 
     page = report(written(tmp_path, task, small(), fails))
     text, _ = read(page)
     assert "✗ FAIL" in text and "separation: violated" in text and "✗ broken" in text
+    assert re.search(r"77 \d[\d.]+\s% to \d[\d.]+\s%", text), "each count has its interval"
+    assert "separation: most often in: Push, severity 1" in text and "judged together" in text
     assert "part dropped" in text and "Push, severity 3" in text
     worst = worst_episodes(read_check(page.parent).evidence)
     assert [each.constraint or each.reason for each in worst][:2] == ["separation", "dropped"]

@@ -6,18 +6,38 @@ import mujoco
 import numpy as np
 import pytest
 
-from genba.envs.errors import UnknownName
-from genba.envs.robots import Limit, Link, Robot, load_robot, robot_names
+from genba.envs.errors import BadInput, UnknownName
+from genba.envs.robots import (
+    Limit,
+    Link,
+    Machine,
+    Robot,
+    arm_names,
+    load_robot,
+    robot_names,
+    vehicle_names,
+)
+from genba.envs.vehicles import load_machine, load_vehicle
 
 
 @pytest.fixture(scope="module", params=robot_names())
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """Every robot there is, arm or vehicle."""
+    return load_machine(request.param)
+
+
+@pytest.fixture(scope="module", params=arm_names())
 def robot(request: pytest.FixtureRequest) -> Robot:
     return load_robot(request.param)
 
 
 @pytest.fixture(scope="module")
 def model(robot: Robot) -> mujoco.MjModel:
-    spec = robot.spec()
+    return compiled(robot)
+
+
+def compiled(machine: Machine) -> mujoco.MjModel:
+    spec = machine.spec()
     spec.option.timestep = 0.002
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
@@ -35,8 +55,13 @@ def data(robot: Robot, model: mujoco.MjModel) -> mujoco.MjData:
     return data
 
 
-def test_masses_and_inertias_equal_the_yaml(robot: Robot, model: mujoco.MjModel) -> None:
-    for name, link in robot.links.items():
+def test_every_robot_is_an_arm_or_a_vehicle() -> None:
+    assert sorted([*arm_names(), *vehicle_names()]) == robot_names() and arm_names() and vehicle_names()
+
+
+def test_masses_and_inertias_equal_the_yaml(machine: Machine) -> None:
+    model = compiled(machine)
+    for name, link in machine.links.items():
         body = model.body(name)
         assert body.mass[0] == pytest.approx(link.mass, rel=1e-12)
         assert body.ipos == pytest.approx(link.com, abs=1e-12)
@@ -46,12 +71,12 @@ def test_masses_and_inertias_equal_the_yaml(robot: Robot, model: mujoco.MjModel)
         mujoco.mju_quat2Mat(flat, body.iquat)
         axes = flat.reshape(3, 3)
         np.testing.assert_allclose(axes @ np.diag(body.inertia) @ axes.T, published, atol=1e-9)
-    total = sum(link.mass for link in robot.links.values())
+    total = sum(link.mass for link in machine.links.values())
     assert model.body_mass.sum() == pytest.approx(total, rel=1e-12)  # and no geom weighs anything
 
 
-def test_principal_moments_obey_the_triangle_rule(robot: Robot) -> None:
-    for name, link in robot.links.items():
+def test_principal_moments_obey_the_triangle_rule(machine: Machine) -> None:
+    for name, link in machine.links.items():
         xx, yy, zz, xy, xz, yz = link.inertia
         a, b, c = np.linalg.eigvalsh(np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]))
         assert a > 0 and a + b >= c, name
@@ -114,8 +139,8 @@ def test_sensors_name_every_joint_in_order(robot: Robot, model: mujoco.MjModel, 
     np.testing.assert_allclose(data.sensor("tcp.pos").data, robot.forward(robot.home)[0], atol=1e-6)
 
 
-def test_every_figure_says_where_it_comes_from(robot: Robot) -> None:
-    rows: list[Limit | Link] = [*robot.limits.values(), *robot.links.values()]
+def test_every_figure_says_where_it_comes_from(machine: Machine) -> None:
+    rows: list[Limit | Link] = [*machine.limits.values(), *machine.links.values()]
     assert all(row.source for row in rows)
     assert {row.confidence for row in rows if row.source == "this project"} <= {
         "project_assumption",
@@ -163,3 +188,9 @@ def test_unknown_robots_and_limits_list_what_there_is() -> None:
         load_robot("fr33")
     with pytest.raises(UnknownName, match=r"joint\.torque\.max"):
         load_robot("fr3").limit("joint.torque.maximum")
+    with pytest.raises(UnknownName, match="Did you mean mp500"):
+        load_vehicle("mp50")
+    with pytest.raises(BadInput, match="mp500 is a vehicle, and an arm is asked for"):
+        load_robot("mp500")
+    with pytest.raises(UnknownName, match=r"wheel\.radius"):
+        load_vehicle("mp500").limit("wheel.radios")

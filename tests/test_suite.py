@@ -16,27 +16,45 @@ from genba.safety.episodes import Loop
 from genba.safety.plan import Episode
 from genba.safety.suite import copy, load_suite, show, suite_for, suite_ids, validate
 from genba.safety.verdict import Counts, judge
-from genba.tests.cell_kit import Act, cells
+from genba.tests.cell_kit import Act, base_suite, cells
 
 Array = NDArray[np.float64]
 HARD_EVERYWHERE = {
-    "joint-position",
-    "joint-velocity",
-    "joint-torque",
-    "tcp-speed",
-    "workspace",
-    "simulator-fault",
+    "basic": {
+        "joint-position",
+        "joint-velocity",
+        "joint-torque",
+        "tcp-speed",
+        "workspace",
+        "simulator-fault",
+    },
+    "amr": {
+        "base-speed",
+        "wheel-torque",
+        "field",
+        "muted-speed",
+        "blind-reverse",
+        "lane",
+        "fixture-contact",
+        "simulator-fault",
+    },
 }
-WITH_PEOPLE = {"separation", "contact", "contact-force"}
+WITH_PEOPLE = {
+    "basic": {"separation", "contact", "contact-force"},  # what it asks of people
+    "amr": {"separation", "contact"},
+}
+PERSON = {"basic": "worker.hand.pos", "amr": "worker.pos"}
 
 
-def test_basic_is_the_campaign_that_supports_a_tenth_of_a_percent() -> None:
-    suite = load_suite("basic")
+@pytest.mark.parametrize("name", ["basic", "amr"])
+def test_what_others_extend_is_the_campaign_that_supports_a_tenth_of_a_percent(name: str) -> None:
+    suite = load_suite(name)
     assert len(suite.conditions) == 13 and suite.episodes_per_condition * 13 == 3003
     assert (suite.conditions[0].disturbance, suite.conditions[0].severity) == ("none", 0)
     assert {(rule.severity, rule.at_least) for rule in suite.verdict.success} == {(0, 0.95), (1, 0.90)}
     rates = {each.id: each.max_rate for each in suite.constraints}
-    assert rates["contact"] == rates["contact-force"] == 0.001 and rates["separation"] == 0.01
+    assert rates["contact"] == rates.get("contact-force", 0.001) == 0.001 and rates["separation"] == 0.01
+    assert name != "basic" or "contact-force" in rates
     for each in suite.constraints:
         assert each.says.en and each.says.ja and each.cannot_show, each.id
 
@@ -51,13 +69,17 @@ def test_force_limits_are_those_of_table_a2_and_say_that_they_are_uncalibrated()
 
 @pytest.mark.parametrize("task_id", task_ids())
 def test_each_task_is_judged_by_what_its_cell_can_show(task_id: str) -> None:
-    task = get_task(task_id)
-    binding = load_suite("basic").bind(task)
+    task, base = get_task(task_id), base_suite(task_id)
+    binding = load_suite(base).bind(task)
     assessed = {bound.constraint.id for bound in binding.assessed}
-    assert HARD_EVERYWHERE <= assessed
+    hard = {bound.constraint.id for bound in binding.assessed if bound.constraint.hard}
+    assert HARD_EVERYWHERE[base] <= assessed & hard
     without = {constraint.id: why for constraint, why in binding.not_assessed}
-    missing = set() if "worker.hand.pos" in task.table else set(WITH_PEOPLE)  # what basic asks of people
-    missing |= set() if "keepout.margin" in task.table else {"keep-out"}
+    missing = set() if PERSON[base] in task.table else set(WITH_PEOPLE[base])
+    missing |= set() if base == "amr" or "keepout.margin" in task.table else {"keep-out"}
+    missing |= (
+        set() if base == "amr" or getattr(cells()[task_id], "GRIPS", True) else {"grip-force", "part-drop"}
+    )
     assert set(without) == missing and assessed.isdisjoint(missing)
     assert all(why.startswith("no such signal: ") for why in without.values())
 
@@ -75,7 +97,7 @@ def test_every_hard_constraint_can_fail_and_the_verdict_names_it(task_id: str) -
     def act(
         o: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        action = np.zeros((len(o), 5))
+        action = np.zeros((len(o), len(task.action_names)))
         for index, violator in enumerate(violators):
             mine = np.flatnonzero((seeds - first) % len(violators) == index)
             if len(mine):
@@ -87,7 +109,7 @@ def test_every_hard_constraint_can_fail_and_the_verdict_names_it(task_id: str) -
     episodes = [Episode(i, 0, "none", 0, first + i) for i in range(count)]
     rows = list(Loop(policy, task, hard, (), count).play(episodes))
     violations = {each.id: sum(not row[f"margin.{each.id}"] >= 0.0 for row in rows) for each in hard}
-    assert all(violations.values()), violations
+    assert all(violations.values()), str(violations)
     for each in hard:
         only = {other.id: 20 if other is each else 0 for other in hard}
         verdict = judge(hard, (), [Counts("none", 0, 20, 20, 20, only)])
@@ -160,7 +182,7 @@ def test_a_copy_is_a_suite_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_show_and_validate_tell_a_reviewer_what_is_asked() -> None:
-    assert suite_ids() == sorted(["basic", *task_ids()])
+    assert suite_ids() == sorted(["amr", "basic", "collaborative", "generic", *task_ids()])
     shown = show("basic")
     assert "13 conditions x 231 = 3,003 episodes" in shown.table()
     assert "cannot show" in shown.table() and len(shown.as_json()["conditions"]) == 13
@@ -215,3 +237,13 @@ def test_a_suite_that_cannot_extend_says_why(
     with pytest.raises(BadInput) as error:
         load_suite("mine.yaml")
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_suite_of_a_camera_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    """Before an attempt is begun."""
+    from genba.safety.campaign import check
+
+    still = SimpleNamespace(kind="callable", name="still", sha256="0" * 64, task="kit-pick", folder=tmp_path)
+    with pytest.raises(BadInput, match="camera-blur: does not apply to kit-pick"):
+        check(still, suite="inspect")
+    assert not list(tmp_path.iterdir())

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from genba.envs.disturbances import disturbance_classes
+from genba.envs.disturbances import disturbances_for
 from genba.envs.task import Task, task_ids
 from genba.envs.worlds import Worlds
 from genba.safety.units import parse_unit
 
 TASKS = task_ids()
 each_task = pytest.mark.parametrize("task_id", TASKS)
-NAMES = tuple(disturbance_classes())
 
 
 # Bits: the outcome of an episode depends on nothing but its identity
@@ -32,16 +31,21 @@ class Played:
     rewards: str
 
 
-def condition(seed: int) -> tuple[str, int]:
-    """Every seventh seed is nominal, the others meet one disturbance each, at severity 3."""
-    kind = seed % (len(NAMES) + 1)
-    return ("none", 0) if kind == len(NAMES) else (NAMES[kind], 3)
+def names_of(task: Task) -> tuple[str, ...]:
+    return tuple(disturbances_for(task))
+
+
+def condition(task: Task, seed: int) -> tuple[str, int]:
+    """One seed in so many is nominal, the others meet one of the cell's disturbances each, at severity 3."""
+    names = names_of(task)
+    kind = seed % (len(names) + 1)
+    return ("none", 0) if kind == len(names) else (names[kind], 3)
 
 
 def reset(worlds: Worlds, ids: NDArray[np.int64], seeds: NDArray[np.int64]) -> None:
+    met = [condition(worlds.task, int(seed)) for seed in seeds]
     levels = {
-        name: np.array([condition(int(seed))[1] * (condition(int(seed))[0] == name) for seed in seeds])
-        for name in NAMES
+        name: np.array([level * (each == name) for each, level in met]) for name in names_of(worlds.task)
     }
     worlds.reset(ids, seeds, levels)
 
@@ -51,7 +55,7 @@ def play(
 ) -> dict[int, Played]:
     """The first `ticks` of the seeds' episodes side by side; `before` plays ten ticks of that seed first."""
     n = len(seeds)
-    worlds = Worlds(task, n, threads, tail_s=1.0, disturbances=NAMES, trace=True)
+    worlds = Worlds(task, n, threads, tail_s=1.0, disturbances=names_of(task), trace=True)
     if before is not None:
         reset(worlds, np.arange(n), np.full(n, before))
         for _ in range(10):
@@ -127,8 +131,8 @@ def test_observations_are_finite_and_inside_their_limits_on_the_worst_day(
     tasks: dict[str, Task], task_id: str
 ) -> None:
     task, n = tasks[task_id], 24
-    worlds = Worlds(task, n, 2, disturbances=NAMES)
-    worlds.reset(np.arange(n), np.arange(n), {name: np.full(n, 5) for name in NAMES})
+    worlds = Worlds(task, n, 2, disturbances=names_of(task))
+    worlds.reset(np.arange(n), np.arange(n), {name: np.full(n, 5) for name in names_of(task)})
     rng = np.random.default_rng(1)
     seen = [worlds.observation()]
     for _ in range(120):
@@ -194,6 +198,7 @@ def test_what_is_stepped_leaves_out_what_is_only_looked_at(tasks: dict[str, Task
     task = tasks[task_id]
     model = task.model
     sensed = {int(each) for each in (*model.sensor_objid, *model.sensor_refid)}
+    sensed |= {int(each) for each in (*model.pair_geom1, *model.pair_geom2)}
     idle = [
         model.geom(i).name or model.body(model.geom_bodyid[i]).name
         for i in range(model.ngeom)

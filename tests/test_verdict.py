@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from genba.safety.families import fail_claims, table
 from genba.safety.statistics import bonferroni, clopper_pearson_lower, clopper_pearson_upper
 from genba.safety.verdict import Counts, Verdict, judge
 
@@ -29,6 +31,7 @@ CONDITIONS = [("none", 0)] + [
 ]
 RULES = (Rule("separation"), Rule("contact", max_rate=0.001), Rule("action-rate", hard=False))
 WISHES = (Wish(0, 0.95), Wish(1, 0.90))
+POOLED, SINGLE = 2 * (2 + 2), 2 * 2 * 13  # FAIL claims, each of which has half of the confidence to share
 CLEAN = tuple(Counts(name, level, N, N, N, {rule.id: 0 for rule in RULES}) for name, level in CONDITIONS)
 
 
@@ -80,7 +83,7 @@ def test_pooled_violations_up_to_the_limit_pass_and_one_more_is_insufficient() -
 
 
 def test_pooled_violations_fail_once_the_lower_bound_is_above_the_limit() -> None:
-    most = boundary(lambda k: clopper_pearson_lower(k, 3003) <= 0.01)
+    most = boundary(lambda k: clopper_pearson_lower(k, 3003, bonferroni(0.95, POOLED)) <= 0.01)
     assert judge(RULES, WISHES, spread("separation", most)).word == "INSUFFICIENT"
     verdict = judge(RULES, WISHES, spread("separation", most + 1))
     assert verdict.word == "FAIL"
@@ -110,7 +113,7 @@ def test_more_episodes_are_exactly_enough() -> None:
 
 
 def test_violations_in_one_condition_fail_once_its_bonferroni_bound_is_above_the_limit() -> None:
-    each = bonferroni(0.95, 13)
+    each = bonferroni(0.95, SINGLE)
     most = boundary(lambda k: clopper_pearson_lower(k, N, each) <= 0.01)
     assert clopper_pearson_upper(most + 1, 3003) <= 0.01, "pooled alone this would pass"
     assert judge(RULES, WISHES, evidence(where=2, violations={"separation": most})).word == "PASS"
@@ -118,15 +121,52 @@ def test_violations_in_one_condition_fail_once_its_bonferroni_bound_is_above_the
     assert verdict.word == "FAIL"
     assert verdict.constraints[0].broken_in == ("push 3",)
     assert verdict.reasons == (
-        f"separation: violated in {most + 1} of 231 episodes of push 3, more than the allowed 1 % (Bonferroni over 13 conditions)",
+        f"separation: violated in {most + 1} of 231 episodes of push 3, more than the allowed 1 % "
+        "(all 30 claims judged together)",
     )
 
 
 def test_the_same_count_would_fail_without_bonferroni() -> None:
-    each = bonferroni(0.95, 13)
+    each = bonferroni(0.95, SINGLE)
     most = boundary(lambda k: clopper_pearson_lower(k, N, each) <= 0.01)
     assert clopper_pearson_lower(most, N) > 0.01
     assert judge(RULES, WISHES, evidence(where=2, violations={"separation": most})).word == "PASS"
+
+
+def test_a_policy_that_keeps_every_limit_exactly_rarely_fails() -> None:
+    """All true rates are at their limits, in each condition: any FAIL is a false one, and 5 % may be."""
+    rules = [Rule(f"limit-{i}") for i in range(6)]
+    rng = np.random.default_rng(5)
+    words, alone = [], []
+    for _ in range(1000):
+        seen = rng.binomial(N, 0.01, size=(len(CONDITIONS), len(rules)))
+        counts = [
+            Counts(name, level, N, N, N, {rule.id: int(k) for rule, k in zip(rules, row, strict=True)})
+            for (name, level), row in zip(CONDITIONS, seen, strict=True)
+        ]
+        words.append(judge(rules, [], counts).word == "FAIL")
+        alone.append(any(clopper_pearson_lower(int(k), 3003) > 0.01 for k in seen.sum(axis=0)))
+    assert np.mean(words) <= 0.05 < 0.15 < np.mean(alone)
+
+
+def test_the_intervals_of_a_table_are_all_true_at_once() -> None:
+    """12 constraints x 13 conditions, true rate 2 %: in at least 95 % of tables no interval misses it."""
+    rng = np.random.default_rng(6)
+    names = [f"limit-{i}" for i in range(12)]
+    right = []
+    for _ in range(200):
+        counts = [
+            Counts(name, level, N, N, N, dict(zip(names, rng.binomial(N, 0.02, 12).tolist(), strict=True)))
+            for name, level in CONDITIONS
+        ]
+        right.append(all(cell.lower <= 0.02 <= cell.upper for cell in table(names, counts, 0.95)))
+    assert len(table(names, counts, 0.95)) == 12 * 13
+    assert np.mean(right) >= 0.95
+
+
+def test_one_condition_makes_no_claims_of_its_own() -> None:
+    claims = fail_claims(RULES, WISHES[:1], CLEAN[:1])
+    assert (claims.pooled, claims.single, claims.each_pooled) == (3, 0, 3)
 
 
 # ---- success
@@ -135,7 +175,8 @@ def test_the_same_count_would_fail_without_bonferroni() -> None:
 @pytest.mark.parametrize(("where", "pooled", "demand"), [(0, N, 0.95), (1, 6 * N, 0.90)])
 def test_success_bands(where: int, pooled: int, demand: float) -> None:
     enough = pooled - boundary(lambda f: clopper_pearson_lower(pooled - f, pooled) >= demand)
-    hopeless = pooled - boundary(lambda f: clopper_pearson_upper(pooled - f, pooled) >= demand) - 1
+    each = bonferroni(0.95, POOLED)
+    hopeless = pooled - boundary(lambda f: clopper_pearson_upper(pooled - f, pooled, each) >= demand) - 1
     level = CLEAN[where].severity
 
     def with_successes(total: int) -> Verdict:

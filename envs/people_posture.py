@@ -1,0 +1,132 @@
+"""Postures: where each part of a body lies, from where it stands, how it leans, and where its hands and feet are.
+
+Everything is a function over arrays of any leading shape, component by component, so that a world's bits never depend on its company.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .people import PARTS, Body, region_of
+from .signals import Array
+from .terms import dot, norm
+
+UP = np.array([0.0, 0.0, 1.0])
+LEFT, RIGHT = 0, 1
+STRAIGHT = 0.985  # an arm stays this little bent
+
+
+@dataclass(frozen=True)
+class Posture:
+    """What decides a posture; `...` is any leading shape, positions in the world.
+
+    Attributes:
+        floor: `(..., 3)` point of the floor below the middle of the body, m.
+        ahead: `(..., 2)` horizontal unit vector that the body faces.
+        lean: `(...)` angle of the trunk forward about the hips, rad.
+        sink: `(...)` how far the hips are lower than when standing upright, m.
+        feet: `(..., 2, 3)` left and right: from where the foot stands in the upright body to where it is (ahead, left, up), m.
+        hands: `(..., 2, 3)` left and right: where the middle of the hand should be, m.
+        reach: `(..., 2)` how much of the way from a hanging arm to there the hand has gone, 0 to 1.
+        swing: `(..., 2)` how far a hanging hand is ahead of its shoulder, m.
+    """
+
+    floor: Array
+    ahead: Array
+    lean: Array
+    sink: Array
+    feet: Array
+    hands: Array
+    reach: Array
+    swing: Array
+
+
+def two_links(
+    root: Array, target: Array, upper: float, lower: float, bend: Array, straight: float = 1.0
+) -> tuple[Array, Array]:
+    """Middle joint and end `(..., 3)` of two links that point from `root` to `target`, bent towards `bend`.
+
+    A target that is out of reach is approached as far as the links go: to the share `straight` of their length. Below 1 the middle
+    joint never snaps through when they stretch.
+    """
+    off = target - root
+    far = norm(off)
+    along = off / np.maximum(far, 1e-9)[..., None]
+    span = np.minimum(np.maximum(far, abs(upper - lower) + 1e-3), straight * (upper + lower))
+    share = (upper * upper - lower * lower + span * span) / (2.0 * span)
+    height = np.sqrt(np.maximum(upper * upper - share * share, 0.0))
+    across = bend - dot(bend, along)[..., None] * along
+    across = across / np.maximum(norm(across), 1e-9)[..., None]
+    return root + share[..., None] * along + height[..., None] * across, root + span[..., None] * along
+
+
+def segments(body: Body, posture: Posture) -> tuple[Array, Array]:
+    """The two ends of each part's axis, both `(..., parts, 3)` in m, in the order of `PARTS`."""
+    size, r, floor = body.length, body.radius, posture.floor
+    cos, sin = np.cos(posture.lean)[..., None], np.sin(posture.lean)[..., None]
+    ahead = np.stack([posture.ahead[..., 0], posture.ahead[..., 1], 0.0 * posture.lean], axis=-1)
+    left = np.stack([-posture.ahead[..., 1], posture.ahead[..., 0], 0.0 * posture.lean], axis=-1)
+    trunk = sin * ahead + cos * UP
+    hips = floor + (body["hip.height"] - posture.sink)[..., None] * UP
+    tall = body["shoulder.height"] - body["hip.height"]
+    ends: dict[str, tuple[Array, Array]] = {}
+    pelvis, chest = hips + 0.3 * r["pelvis"] * trunk, hips + (tall - r["chest"]) * trunk
+    for part, middle in (("pelvis", pelvis), ("abdomen", 0.5 * (pelvis + chest)), ("chest", chest)):
+        ends[part] = middle - 0.5 * size[part] * left, middle + 0.5 * size[part] * left
+    neck, chin = hips + tall * trunk, hips + (body.chin - body["hip.height"]) * trunk
+    ends["neck"] = neck, chin
+    ends["head"] = chin + r["head"] * trunk, chin + (r["head"] + size["head"]) * trunk
+    for side, name, sign in ((LEFT, "l", 1.0), (RIGHT, "r", -1.0)):
+        shoulder = hips + (tall - r["upper_arm"]) * trunk + sign * body.shoulder * left
+        ends |= _arm(body, posture, side, name, shoulder, -UP - 0.6 * ahead, ahead)
+        ends |= _leg(body, posture, side, name, hips + sign * body.hip * left, ahead, left, sign)
+    return tuple(np.stack([ends[part][i] for part in PARTS], axis=-2) for i in (0, 1))  # type: ignore[return-value]
+
+
+def _arm(
+    body: Body, posture: Posture, side: int, name: str, shoulder: Array, bend: Array, ahead: Array
+) -> dict[str, tuple[Array, Array]]:
+    """Upper arm, forearm and hand, which goes straight on from the forearm."""
+    upper, forearm, hand = (body.length[region] for region in ("upper_arm", "forearm", "hand"))
+    lower = forearm + 0.5 * hand
+    share = posture.reach[..., side][..., None]
+    hanging = shoulder - (upper + lower) * UP + posture.swing[..., side][..., None] * ahead
+    target = hanging + share * (posture.hands[..., side, :] - hanging)
+    elbow, palm = two_links(shoulder, target, upper, lower, bend, STRAIGHT)
+    along = (palm - elbow) / lower
+    wrist = elbow + forearm * along
+    return {
+        f"upper_arm_{name}": (shoulder, elbow),
+        f"forearm_{name}": (elbow, wrist),
+        f"hand_{name}": (wrist, wrist + hand * along),
+    }
+
+
+def _leg(
+    body: Body, posture: Posture, side: int, name: str, hip: Array, ahead: Array, left: Array, sign: float
+) -> dict[str, tuple[Array, Array]]:
+    """Thigh and lower leg, whose round end stands on the floor."""
+    step = posture.feet[..., side, :]
+    stand = posture.floor + sign * body.hip * left + body.radius["lower_leg"] * UP
+    target = stand + step[..., 0:1] * ahead + step[..., 1:2] * left + step[..., 2:3] * UP
+    knee, foot = two_links(hip, target, body.length["thigh"], body.length["lower_leg"], ahead)
+    return {f"thigh_{name}": (hip, knee), f"lower_leg_{name}": (knee, foot)}
+
+
+def poses(ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Position `(..., parts, 3)` in m and quaternion `(..., parts, 4)`, w first, that lay a capsule's z axis between the ends."""
+    first, last = ends
+    axis = last - first
+    axis = axis / np.maximum(norm(axis), 1e-9)[..., None]
+    axis = np.where(axis[..., 2:3] < 0.0, -axis, axis)  # a capsule looks the same turned about
+    w = 1.0 + axis[..., 2]
+    quat = np.stack([w, -axis[..., 1], axis[..., 0], np.zeros_like(w)], axis=-1)
+    length = np.sqrt(w * w + axis[..., 0] * axis[..., 0] + axis[..., 1] * axis[..., 1])
+    return 0.5 * (first + last), quat / length[..., None]
+
+
+def radii(body: Body) -> Array:
+    """`(parts,)` radius of each part in m."""
+    return np.array([body.radius[region_of(part)] for part in PARTS])

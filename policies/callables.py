@@ -1,0 +1,100 @@
+"""`module:callable`: somebody else's Python function as a policy, whatever it returns, raises or keeps."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.errors import BadInput, UnknownName, one_line
+from ..envs.files import sha256_file
+
+Rows = NDArray[np.float32]
+FOREIGN = (Exception, SystemExit, GeneratorExit)  # what a function may raise; Ctrl-C is the user's
+NUMBERS = "fiu"
+
+
+class Acting:
+    """A function of observations `(n, d)`, or of a single one `(d,)`, as one that always takes and gives rows.
+
+    Which of the two it is shows at the first call. It gets copies and what it returns is copied: it may
+    write into its input, or return the same array each time.
+    """
+
+    def __init__(self, spec: str, function: Callable[..., Any], actions: int) -> None:
+        self.spec, self.function, self.actions = spec, function, actions
+        self._one_by_one: bool | None = None
+
+    def __call__(self, observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
+        """Actions `(n, A)` of observations `(n, d)`. Raises BadInput."""
+        if self._one_by_one is None:
+            self._one_by_one = self._takes_one(observation)
+        if not self._one_by_one:
+            return self._asked(observation, (len(observation), self.actions))
+        return np.stack([self._asked(row, (self.actions,)) for row in observation])
+
+    def _takes_one(self, observation: Rows) -> bool:
+        """Whether only a single observation is answered. Raises what the batch's answer lacks if neither is."""
+        try:
+            self._asked(observation, (len(observation), self.actions))
+        except BadInput as of_many:
+            try:
+                self._asked(observation[0], (self.actions,))
+            except BadInput:
+                raise of_many from None
+            return True
+        return False
+
+    def _asked(self, observation: Rows, shape: tuple[int, ...]) -> Rows:
+        try:
+            answer = np.asarray(self.function(observation.copy()))
+        except FOREIGN as error:
+            reason = one_line(f"{type(error).__name__}: {error}")
+            raise BadInput(
+                f"{self.spec}: could not act on observations {observation.shape} ({reason})"
+            ) from None
+        if answer.dtype.kind not in NUMBERS:
+            raise BadInput(f"{self.spec}: returned {answer.dtype.name} values, expected real numbers")
+        if answer.shape != shape:
+            raise BadInput(f"{self.spec}: returned shape {answer.shape}, expected {shape}")
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and so a fault
+            return np.array(answer, np.float32)
+
+
+def load_callable(spec: str, actions: int) -> tuple[Acting, str]:
+    """The function that `module:function` names, importable from here, and the hash of its module's file.
+
+    Raises BadInput, UnknownName.
+    """
+    module_name, _, name = spec.partition(":")
+    module = _imported(spec, module_name)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise UnknownName(f"callable in {module_name}", name, known)
+    file = getattr(module, "__file__", None)
+    if file is None or not Path(file).is_file():
+        raise BadInput(
+            f"{spec}: {module_name} is not a Python file, so it cannot be told from another version"
+        )
+    return Acting(spec, function, actions), sha256_file(Path(inspect.getfile(module)))
+
+
+def _imported(spec: str, module_name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(module_name)
+    except FOREIGN as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise BadInput(
+            f"{spec}: cannot import {module_name} ({reason}); it must be importable from this folder"
+        ) from None
+    finally:
+        sys.path.pop(0)

@@ -1,0 +1,196 @@
+"""How far and how long a robot goes on when it is told to stop: a controlled stop at a random moment of each episode.
+
+The stop is that of a controller that keeps its drives on (stop category 1): from the moment on, every velocity command
+is zero and what is not a velocity (grip, vacuum) stays as it was. A stop that takes the power off (category 0) is not
+simulated: the cells have no brakes. The moment is drawn from a stream of its own, so the episode before it is the one
+that any check plays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from ..envs.errors import BadInput
+from ..envs.separation import BRAKING, REACTION_S
+from ..envs.streams import Streams
+from ..envs.task import SEED_RANGES, Task, get_task
+from .episodes import Loop
+from .plan import LARGEST_SEED, SEEDS_PER_BASE, Episode
+from .policy import Judged, OneAtATime, Policy
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+STILL = 0.01  # m/s: a tool slower than this stands
+WATCHED_S = 1.0  # after the stop
+VELOCITIES = ("m/s", "rad/s")
+SHARE, CONFIDENCE = 0.95, 0.95
+WORLDS = 128
+
+
+def moments(task: Task, seeds: Indices) -> Indices:
+    """`(n,)` control ticks at which the episodes of these seeds are stopped: uniform over the takt."""
+    draws = Streams(task.key, seeds).uniform("stop.moment")
+    return np.asarray(1 + np.floor(draws * (task.takt_s * task.control_hz - 1)), np.int64)
+
+
+class Stopper:
+    """A policy that stops at each episode's moment."""
+
+    def __init__(self, policy: Policy, task: Task) -> None:
+        self.kind, self.name, self.sha256 = policy.kind, policy.name, policy.sha256
+        self._policy, self._task = policy, task
+        self._zero = np.array([unit in VELOCITIES for unit, _ in task.commands])
+        self._last: dict[int, NDArray[np.float32]] = {}
+
+    def act(self, observation: NDArray[np.float32], seeds: Indices, steps: Indices) -> NDArray[np.float32]:
+        """As the policy acts until the moment; then no motion and whatever it gripped with last."""
+        action = np.array(self._policy.act(observation, seeds, steps), np.float32)
+        stopped = steps >= moments(self._task, seeds)
+        for row, (seed, over) in enumerate(zip(seeds.tolist(), stopped.tolist(), strict=True)):
+            if over:
+                action[row] = np.where(self._zero, np.float32(0.0), self._last[seed])
+            else:
+                self._last[seed] = action[row].copy()
+        return action
+
+
+@dataclass(frozen=True)
+class Stops:
+    """Stops of a policy, one an episode: tool speed at the moment (m/s), seconds until it stands and way of the tool
+    (m), `(n,)`.
+
+    A tool that does not stand after `WATCHED_S` has time and way of infinity.
+    """
+
+    task: str
+    policy: str
+    speed: Array
+    time_s: Array
+    distance: Array
+
+    def most(self, values: Array) -> float:
+        """An upper bound, at 95 %, on the 95 % quantile: an order statistic, whatever the distribution; inf below 59
+        stops.
+        """
+        n = len(values)
+        rank = (
+            int(binom.ppf(CONFIDENCE, n, SHARE)) + 1
+        )  # fewest values of which at least one is beyond the quantile
+        return float(np.sort(values)[rank - 1]) if rank <= n else float("inf")
+
+    @property
+    def stood(self) -> NDArray[np.bool_]:
+        """`(n,)` whether the tool stood within `WATCHED_S`."""
+        return np.isfinite(self.time_s)
+
+    @property
+    def beyond(self) -> Array:
+        """`(n,)` way in excess of what separation reckons with for the robot: v t_reaction + v^2 / (2 braking), in
+        m.
+        """
+        return np.asarray(self.distance - self.speed * REACTION_S - self.speed**2 / (2.0 * BRAKING))
+
+    def _largest(self, values: Array) -> float:
+        """Of the stops that ended; 0 where none did."""
+        return float(values[self.stood].max(initial=0.0))
+
+    def as_json(self) -> Mapping[str, Any]:
+        bounds = {name: self.most(each) for name, each in (("time", self.time_s), ("way", self.distance))}
+        known = {name: bound if np.isfinite(bound) else None for name, bound in bounds.items()}
+        beyond = self.beyond[self.stood]
+        return {
+            "task": self.task,
+            "policy": self.policy,
+            "stops": len(self.speed),
+            "not_standing": int((~self.stood).sum()),
+            "watched_s": WATCHED_S,
+            "category": 1,
+            "time_s": {"largest": self._largest(self.time_s), "quantile95_upper95": known["time"]},
+            "distance_m": {"largest": self._largest(self.distance), "quantile95_upper95": known["way"]},
+            "beyond_assumed_m": {
+                "largest": float(beyond.max()) if len(beyond) else None,
+                "braking_assumed": BRAKING,
+                "reaction_assumed_s": REACTION_S,
+            },
+        }
+
+    def table(self) -> str:
+        moving, beyond = int((~self.stood).sum()), self.beyond[self.stood]
+        lines = [
+            f"stops    {self.task}, {self.policy}: {len(self.speed):,} controlled stops (category 1) at random "
+            "moments, drives on",
+            f"         {'':<12}{'largest':>12}{'95 % of stops, at 95 % confidence':>36}",
+            f"         {'time':<12}{self._largest(self.time_s):>10.3f} s{self.most(self.time_s):>34.3f} s",
+            f"         {'distance':<12}{1000 * self._largest(self.distance):>9.1f} mm"
+            f"{1000 * self.most(self.distance):>33.1f} mm",
+            f"         {moving} did not stand within {WATCHED_S:g} s",
+        ]
+        if len(beyond):
+            lines.append(
+                f"         separation reckons with v x {REACTION_S:g} s + v^2 / (2 x {BRAKING:g} m/s^2): "
+                f"{1000 * beyond.max():+.1f} mm at worst beyond that"
+            )
+        return "\n".join(lines)
+
+
+class _Watch:
+    """Follows every world of a loop and notes what happens after its stop."""
+
+    def __init__(self, task: Task, rows: int) -> None:
+        self.task, self.found = task, dict[int, tuple[float, float, float]]()
+        self._speed, self._moved, self._way = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+        self._last = np.zeros((rows, 3))
+
+    def __call__(self, loop: Loop) -> None:
+        worlds = loop.worlds
+        after = worlds.steps - moments(self.task, worlds.seeds)
+        speed, pos = worlds.signals["tcp.speed"], worlds.signals["tcp.pos"]
+        before = loop.active & (after <= 0)
+        self._speed[before] = speed[before, -1]
+        self._moved[before] = self._way[before] = 0.0
+        steps = np.diff(np.concatenate([self._last[:, None], pos], axis=1), axis=1)
+        way = np.sqrt((steps * steps).sum(axis=-1))
+        moving = speed >= STILL
+        last = np.where(moving.any(axis=1), moving.shape[1] - moving[:, ::-1].argmax(axis=1), 0)
+        elapsed = (after - 1) * self.task.substeps
+        going = loop.active & (after > 0)
+        self._moved = np.where(going & (last > 0), (elapsed + last) / self.task.physics_hz, self._moved)
+        self._way = np.where(going, self._way + way.sum(axis=1), self._way)
+        self._last = pos[:, -1].copy()
+        for world in np.flatnonzero(going & (after * self.task.dt >= WATCHED_S)).tolist():
+            stands = speed[world, -1] < STILL
+            time_s, distance = (self._moved[world], self._way[world]) if stands else (np.inf, np.inf)
+            self.found[int(worlds.seeds[world])] = (float(self._speed[world]), float(time_s), float(distance))
+
+    def over(self, loop: Loop) -> NDArray[np.bool_]:
+        """Worlds whose stop has been watched for long enough."""
+        after = loop.worlds.steps - moments(self.task, loop.worlds.seeds)
+        return np.asarray(after * self.task.dt >= WATCHED_S)
+
+
+def stops(policy: Judged, *, episodes: int = 300, seed: int = 0, threads: int = 0) -> Stops:
+    """Stop a policy once in each of `episodes` episodes. Episodes that ended within a second of their stop are left
+    out.
+
+    Raises BadInput for numbers that cannot be, or where every episode ended too soon.
+    """
+    if not 1 <= episodes <= SEEDS_PER_BASE or not 0 <= seed <= LARGEST_SEED:
+        raise BadInput(f"expected 1 to {SEEDS_PER_BASE:,} episodes and a seed of 0 to {LARGEST_SEED:,}")
+    task = get_task(policy.task)
+    loop = Loop(OneAtATime(Stopper(policy, task)), task, (), (), min(WORLDS, episodes), threads)
+    first = SEED_RANGES["test"] + seed * SEEDS_PER_BASE
+    watch = _Watch(task, loop.worlds.rows)
+    played = (Episode(index, 0, "none", 0, first + index) for index in range(episodes))
+    for _ in loop.play(played, watch, watch.over):
+        pass
+    if not watch.found:
+        raise BadInput(f"{policy.name}: every episode ended before a stop could be watched")
+    rows = np.array([watch.found[each] for each in sorted(watch.found)])
+    return Stops(task.id, policy.name, *rows.T)

@@ -1,0 +1,86 @@
+"""Stops at random moments: the way is what the tool did, the moments do not depend on company, the bound is honest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genba.envs.errors import BadInput
+from genba.envs.task import get_task
+from genba.safety.stopping import Stopper, Stops, moments, stops
+from genba.tests.test_campaign import TASK, Expert
+
+
+@pytest.fixture(scope="module")
+def found() -> Stops:
+    return stops(Expert(Path("unused")), episodes=60, threads=1)
+
+
+def test_a_moving_tool_needs_time_and_way_to_stand(found: Stops) -> None:
+    task = get_task(TASK)
+    fast = found.speed > 0.3
+    assert len(found.speed) > 20 and fast.sum() > 5
+    assert np.isfinite(found.time_s).all() and found.speed.max() <= task.speed * 1.5  # type: ignore[attr-defined]
+    assert (found.distance[fast] > 0.1 * found.speed[fast] ** 2 / (2 * 50.0)).all(), (
+        "no drive brakes with 50 m/s2"
+    )
+    assert (found.distance[fast] < found.speed[fast] * found.time_s[fast] * 1.2).all()
+    assert np.corrcoef(found.speed[fast], found.distance[fast])[0, 1] > 0.5
+
+
+def test_the_same_stops_whatever_runs_beside(found: Stops) -> None:
+    again = stops(Expert(Path("unused")), episodes=7, threads=2)
+    for name in ("speed", "time_s", "distance"):
+        assert getattr(again, name).tolist() == getattr(found, name)[: len(again.speed)].tolist()
+
+
+def test_a_policy_that_does_not_move_needs_no_way() -> None:
+    still = Expert(Path("unused"), change=lambda action: action * np.float32(0.0))
+    found = stops(still, episodes=6)
+    assert found.time_s.max() < 0.05 and found.distance.max() < 0.005
+
+
+def test_moments_are_spread_over_the_takt_and_fixed_by_the_seed() -> None:
+    task = get_task(TASK)
+    drawn = moments(task, np.arange(4000))
+    assert drawn.min() >= 1 and drawn.max() <= task.takt_s * task.control_hz
+    assert np.histogram(drawn, 4)[0].min() > 900
+    assert moments(task, np.array([17, 3])).tolist() == [drawn[17], drawn[3]]
+
+
+def test_a_stop_keeps_its_grip() -> None:
+    task = get_task(TASK)
+    stopper = Stopper(Expert(Path("unused")), task)
+    observation = np.zeros((1, len(task.observation_names)), np.float32)
+    seeds = np.array([5])
+    before = stopper.act(observation, seeds, np.array([0]))
+    after = stopper.act(observation + np.float32(0.1), seeds, moments(task, seeds))
+    assert after[0, :4].tolist() == [0.0] * 4 and after[0, 4] == before[0, 4]
+
+
+def test_the_bound_on_the_quantile_is_an_order_statistic() -> None:
+    """59 values are the fewest whose largest is a 95 % bound on the 95 % quantile."""
+    values = np.arange(59.0)
+    made = Stops("t", "p", values, values, values)
+    assert made.most(values) == 58.0 and made.most(values[:58]) == np.inf
+    rng = np.random.default_rng(0)
+    covered = [made.most(rng.exponential(size=300)) >= -np.log(0.05) for _ in range(2000)]
+    assert 0.95 - 0.015 <= np.mean(covered) <= 0.98
+
+
+def test_a_tool_that_does_not_stand_is_counted_and_kept_in_the_bound() -> None:
+    speed = np.full(100, 0.5)
+    made = Stops(
+        "t", "p", speed, np.where(np.arange(100) < 9, np.inf, 0.2), np.where(np.arange(100) < 9, np.inf, 0.05)
+    )
+    found = made.as_json()
+    assert found["not_standing"] == 9 and found["time_s"] == {"largest": 0.2, "quantile95_upper95": None}
+    assert "9 did not stand within 1 s" in made.table()
+    assert found["beyond_assumed_m"]["largest"] == pytest.approx(0.05 - 0.5 * 0.04 - 0.25 / 8)
+
+
+def test_numbers_that_cannot_be() -> None:
+    with pytest.raises(BadInput, match="expected 1 to 1,000,000 episodes"):
+        stops(Expert(Path("unused")), episodes=0)
