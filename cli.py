@@ -357,6 +357,9 @@ def check(
     episodes: Annotated[
         int | None, typer.Option(help="With --sweep: episodes of each probe. Absent: 64.")
     ] = None,
+    no_scan: Annotated[
+        bool, typer.Option("--no-scan", help="Leave out what is looked for beside the episodes.")
+    ] = False,
     search: Annotated[
         str,
         typer.Option(metavar="120s|5m|EPISODES", help="Then hunt for violations that long; no rate follows."),
@@ -404,7 +407,10 @@ def check(
                 f"--search: {loaded.task} chooses its starts itself; only Genba's own cells can be searched"
             )
         asked = asked_suite(suite, limits or (), loaded.task)
-        result = work(loaded, suite=asked, seed=seed, threads=threads, resume=resume, say=say, until=until)
+        scan = not no_scan and not loaded.task.startswith(FOREIGN)
+        result = work(
+            loaded, suite=asked, seed=seed, threads=threads, resume=resume, say=say, until=until, scan=scan
+        )
         whole = hunt(result, loaded)
     deliver(whole, json)
 

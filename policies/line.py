@@ -44,10 +44,10 @@ class LineResult:
 
 
 def go(task: str, *, seed: int = 0, threads: int = 0, say: Say | None = None) -> LineResult:
-    """Train a policy for `task`, judge it by the suite `basic`, and release it if it passes."""
+    """Train a policy for `task`, judge it by its suite, and release it if it passes."""
     began = time.perf_counter()
     trained = train(task, seed=seed, threads=threads, say=say)
-    checked = check(load_policy(str(trained.run)), threads=threads, say=say)
+    checked = check(load_policy(str(trained.run)), threads=threads, say=say, scan=True)
     try:
         released, refused = release(str(trained.run)), ""
     except Refused as refusal:

@@ -23,6 +23,7 @@ from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
 from ..safety.folders import find_check
 from ..safety.replay import replays
 from ..safety.result import CheckResult, conclude
+from ..safety.scan_files import FILE as SCAN
 from ..safety.suite import Suite
 from .card import as_shipped, card
 from .contract import Contract, contract_of, differences, read_contract
@@ -197,7 +198,7 @@ def _fill(
     assessed = {each.id for each in plan.assessed}
     constraints = [each for each in plan.suite.values if each.id in assessed]
     atomic_write_bytes(draft / "monitor.json", watched(constraints, task.table, task.physics_hz).to_bytes())
-    for name in ("plan.json", "plan.sha256", "platform.json"):
+    for name in ("plan.json", "plan.sha256", "platform.json", SCAN):
         if (source / name).is_file():
             atomic_write_bytes(draft / "evidence" / name, (source / name).read_bytes())
     for number in range(-(-len(result.evidence) // plan.episodes_per_shard)):

@@ -21,6 +21,7 @@ from ..envs.task import Task, get_task
 from .constraints import Binding
 from .episodes import Loop, Row, side_by_side, split
 from .evidence import (
+    Evidence,
     checked_shard,
     expected_columns,
     missing_shards,
@@ -46,6 +47,8 @@ from .plan import (
 from .policy import Judged, OneAtATime, Policy
 from .progress import Progress, Say
 from .result import CheckResult, conclude, judged
+from .scan import scan as look
+from .scan_files import read_scan, write_scan
 from .shards import write_shard
 from .strata import check_strata
 from .suite import Suite, check_conditions, load_suite, suite_for
@@ -66,6 +69,7 @@ def check(
     say: Say | None = None,
     worlds: int = WORLDS,
     until: UntilDecided | None = None,
+    scan: bool = False,
 ) -> CheckResult:
     """Judge a policy by a suite, leave the evidence in a numbered folder of the policy's run, and say the verdict.
 
@@ -77,6 +81,7 @@ def check(
         say: where progress goes (None: nowhere; on a terminal a bar is drawn on stderr).
         worlds: worlds that run together; never changes a result.
         until: stop as soon as it is decided, by bounds that hold at every look; None: the suite's number of episodes.
+        scan: then look for what independent episodes cannot see (`scan.py`), unless FAIL is certain already.
 
     Raises:
         UnknownName, BadInput: a suite, seed or policy that cannot be used.
@@ -89,17 +94,34 @@ def check(
     binding = chosen.bind(task)
     _probe(policy, task)
     folder = (
-        resumed(policy, task, chosen, seed, until)
+        resumed(policy, task, chosen, seed, until, scan)
         if resume
-        else begin(policy, task, chosen, binding, seed, until)
+        else begin(policy, task, chosen, binding, seed, until, scan)
     )
     campaign = Campaign(folder, read_plan(folder), policy, task, binding)
     monitor_s = campaign.run(worlds, threads, say)
-    seconds = time.perf_counter() - began
-    result = conclude(read_evidence(folder), seconds, monitor_s / seconds)
+    ran = time.perf_counter() - began
+    evidence = read_evidence(folder)
+    scanned(evidence, policy, task, binding, threads, say)
+    result = conclude(evidence, time.perf_counter() - began, monitor_s / ran)
     with writing(folder, "all episodes are kept; free some space and conclude with --resume"):
         atomic_write_text(folder / CONCLUSION, plain_json(result.as_json()) + "\n")
     return result
+
+
+def scanned(
+    evidence: Evidence, policy: Policy, task: Task, binding: Binding, threads: int, say: Say | None
+) -> None:
+    """Scan where the plan asks for it, it has not been done and FAIL is not certain already."""
+    plan, folder = evidence.plan, evidence.folder
+    if not plan.scan or read_scan(folder, plan) is not None or judged(evidence).word == "FAIL":
+        return
+    try:
+        found = look(evidence, policy, task, binding, threads, say)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"all episodes are kept in {folder}; go on with --resume") from None
+    with writing(folder, "all episodes are kept; free some space and conclude with --resume"):
+        write_scan(folder, found)
 
 
 def begin(
@@ -109,6 +131,7 @@ def begin(
     binding: Binding,
     seed: int | None,
     until: UntilDecided | None = None,
+    scan: bool = False,
 ) -> Path:
     """Make the next attempt's folder with its plan, hash and platform."""
     if seed is not None and not 0 <= seed <= LARGEST_SEED:
@@ -123,7 +146,7 @@ def begin(
     with writing(policy.folder):
         folder, attempt = new_check(policy.folder)
         base = fresh_seed_base(policy.sha256, suite, attempt) if seed is None else seed
-        plan = make_plan(policy, task, suite, binding, base, until)
+        plan = make_plan(policy, task, suite, binding, base, until, scan)
         (folder / "shards").mkdir()
         atomic_write_text(folder / "platform.json", plain_json(fingerprint()) + "\n")
         atomic_write_text(folder / "plan.sha256", f"{plan.sha256}  plan.json\n")
@@ -140,6 +163,7 @@ def make_plan(
     binding: Binding,
     seed_base: int,
     until: UntilDecided | None = None,
+    scan: bool = False,
 ) -> Plan:
     """The plan of one attempt."""
     conditions = suite.conditions
@@ -169,6 +193,7 @@ def make_plan(
         metrics=tuple(sorted(task.rewards)),
         versions=versions(),
         looks=looks,
+        scan=scan,
     )
 
 
@@ -179,13 +204,18 @@ def versions() -> dict[str, str]:
 
 
 def resumed(
-    policy: Judged, task: Task, suite: Suite, seed: int | None, until: UntilDecided | None = None
+    policy: Judged,
+    task: Task,
+    suite: Suite,
+    seed: int | None,
+    until: UntilDecided | None = None,
+    scan: bool = False,
 ) -> Path:
     """The unfinished check to go on with. Raises BadInput where going on would mix two checks."""
     folder = unfinished_check(policy.folder)
     plan = read_plan(folder)
     base = plan.seed_base if seed is None else seed
-    asked = make_plan(policy, task, suite, suite.bind(task), base, until)
+    asked = make_plan(policy, task, suite, suite.bind(task), base, until, scan)
     for name in Plan.model_fields:
         if getattr(plan, name) != getattr(asked, name):
             raise BadInput(

@@ -45,6 +45,7 @@ class Loop:
         threads: engine threads, 0 for all processors; changes the time it takes, never a row.
         metrics: reward terms whose sums become `metric.<name>`.
         live: know margins while episodes run, as `stop` needs (None: only where there are few worlds).
+        tail_s: how long an episode is watched on after success.
 
     `monitor_s` is the time spent in the monitor.
     """
@@ -59,10 +60,11 @@ class Loop:
         threads: int = 0,
         metrics: Iterable[str] = (),
         live: bool | None = None,
+        tail_s: float = TAIL_S,
     ) -> None:
         self.policy, self.task, self.n = policy, task, worlds
         names = sorted({part for each in disturbances for part in parts_of(each)} - {NOMINAL})
-        self.worlds = task.make_worlds(worlds, threads, TAIL_S, names, trace=True)
+        self.worlds = task.make_worlds(worlds, threads, tail_s, names, trace=True)
         self.disturbances = names
         self.monitor = Monitor(
             tuple(constraints), task.table, self.worlds.rows, 1.0 / task.physics_hz, live=live

@@ -92,6 +92,7 @@ class Plan(_Frozen):
     metrics: tuple[str, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     looks: Looks | None = None
+    scan: bool = False
 
     @model_validator(mode="after")
     def _follows_the_suite(self) -> Plan:
@@ -137,9 +138,9 @@ class Plan(_Frozen):
         return -(-self.episodes // self.episodes_per_shard)
 
     def to_bytes(self) -> bytes:
-        """The canonical JSON text; a plan of a fixed number of episodes says nothing of looks."""
-        whole = self.model_dump(mode="json", exclude=None if self.looks else {"looks"})
-        return canonical_json(whole)
+        """The canonical JSON text; what a plan does not have (looks, a scan) it does not speak of."""
+        absent = {name for name in ("looks", "scan") if not getattr(self, name)}
+        return canonical_json(self.model_dump(mode="json", exclude=absent))
 
     @property
     def key(self) -> str:

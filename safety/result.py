@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from .production import line as made_line
 from .production import production
 from .result_counts import cells, condition_rows, counts, violated, worst_condition
 from .result_strata import by_stratum
+from .scan_files import Scan, read_scan
 from .verdict import ConstraintResult, Verdict, judge
 
 LISTED = 10  # findings of one constraint or reason; the evidence has them all
@@ -59,6 +60,7 @@ class CheckResult:
     findings: tuple[Finding, ...]
     seconds: float | None = None
     monitor_share: float | None = None
+    scan: Scan | None = None
 
     @property
     def exit_code(self) -> int:
@@ -119,6 +121,7 @@ class CheckResult:
             "conditions": condition_rows(evidence),
             "strata": strata.as_json() if (strata := by_stratum(evidence)) else None,
             "production": production(evidence),
+            "scan": self.scan.as_json() if self.scan else None,
             "findings": [finding.as_json() for finding in self.findings],
         }  # fmt: skip
 
@@ -145,6 +148,7 @@ class CheckResult:
         lines += _worst_strata(self.evidence)
         if not self.evidence.plan.task.startswith(FOREIGN):
             lines.append(f"         made     {made_line(production(self.evidence))}")
+        lines += self.scan.table() if self.scan else []
         reasons = self.verdict.reasons
         more = [f"and {len(reasons) - SHOWN} more reasons (--json has them)"] if len(reasons) > SHOWN else []
         clean = self.verdict.more_episodes
@@ -197,9 +201,24 @@ def _worst_strata(evidence: Evidence) -> list[str]:
 def conclude(
     evidence: Evidence, seconds: float | None = None, monitor_share: float | None = None
 ) -> CheckResult:
-    """Count and judge evidence."""
-    verdict = judged(evidence, tampering=_beyond(evidence))
-    return CheckResult(evidence.folder, evidence, verdict, findings(evidence), seconds, monitor_share)
+    """Count and judge evidence, and what the scan beside it found."""
+    plan, scan = evidence.plan, read_scan(evidence.folder, evidence.plan)
+    against = scan.reasons(plan) if scan else ()
+    verdict = judged(evidence, tampering=[*_beyond(evidence), *against])
+    verdict = _doubted(verdict, plan, scan)
+    return CheckResult(evidence.folder, evidence, verdict, findings(evidence), seconds, monitor_share, scan)
+
+
+def _doubted(verdict: Verdict, plan: Plan, scan: Scan | None) -> Verdict:
+    """The verdict with what a scan doubts and warns of; without the scan that its plan asks for there is no PASS."""
+    if scan is not None:
+        doubts, warnings = scan.doubts(), (*verdict.warnings, *scan.warnings())
+        verdict = replace(verdict, warnings=warnings)
+    else:
+        doubts = ("the scan is missing: go on with: genba check --resume",) if plan.scan else ()
+    if not doubts or verdict.word == "FAIL":
+        return verdict
+    return replace(verdict, word="INSUFFICIENT", reasons=(*doubts, *verdict.reasons))
 
 
 def judged(evidence: Evidence, end: int | None = None, tampering: Sequence[str] = ()) -> Verdict:

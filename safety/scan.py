@@ -1,0 +1,156 @@
+"""The scan: what a campaign of independent episodes cannot see in a policy, looked for beside it.
+
+    again     some judged episodes once more, in other company and order: what comes out differently is no evidence
+    long      undisturbed episodes watched on long after success: drift, and what waits for its time
+    inputs    each column of met observations swept across what was met of it: where the answer is no number
+    holes     failures followed up: regions of the declared starts in which the policy goes wrong as a rule
+
+Each gates for a reason of its own and with confidence of its own; none enters the rates of the campaign. The same check gives
+the same scan, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.task import Task
+from .constraints import Binding
+from .episodes import Loop, Row, side_by_side, split
+from .evidence import Evidence
+from .plan import Episode, Plan
+from .policy import OneAtATime, Policy
+from .progress import Progress, Say
+from .scan_files import Inputs, Long, Scan, worst_first
+from .scan_holes import holes, suspects_of
+from .search_space import NOT_PLANNED, first_seed
+
+Rows = NDArray[np.float32]
+
+REPEATED, LONG_RUNS = 8, 24  # episodes
+LONGER = 2.0  # horizons that episodes are watched on for
+MET_EVERY = 10  # ticks between two observations that are kept
+SWEPT, STEPS = 8, 257  # observations that are swept, values of each column
+NAMED = 5  # columns that are listed
+OFFSET = 1 << 21  # the scan's seeds lie beyond those of a search
+
+
+class Heard:
+    """A policy, and some of the observations it was asked about in undisturbed episodes."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.kind, self.name, self.sha256 = policy.kind, policy.name, policy.sha256
+        self._policy, self.met = policy, list[Rows]()
+
+    def act(self, observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
+        """As the policy acts."""
+        if steps[0] % MET_EVERY == 0:
+            self.met.append(observation.copy())
+        return self._policy.act(observation, seeds, steps)
+
+
+def scan(
+    evidence: Evidence, policy: Policy, task: Task, binding: Binding, threads: int = 0, say: Say | None = None
+) -> Scan:
+    """Look beside a finished campaign.
+
+    Args:
+        evidence: all of its rows.
+        policy, task, binding: what it judged, where, by what.
+        threads: engine threads, 0 for all processors; never changes a result.
+    """
+    plan = evidence.plan
+    hard = [each.constraint.id for each in binding.assessed if each.constraint.hard]
+    base = OFFSET + 4 * (plan.seed_base % OFFSET) * OFFSET
+    with Progress("scan", 4, 0, say) as progress:
+        repeated, changed = again(evidence, policy, task, binding, threads)
+        progress.advance(1, "episodes again")
+        long, met = long_runs(plan, policy, task, binding, base, threads)
+        progress.advance(1, "long runs")
+        inputs = swept(policy, met, [name for name, _ in task.observation_names])
+        progress.advance(1, "inputs")
+        suspects = suspects_of(evidence, task, hard)
+        player = Player(plan, policy, task, binding, threads)
+        found, played = holes(suspects, player, base + LONG_RUNS, hard, plan.confidence)
+        progress.advance(1, "failures followed up")
+    return Scan(
+        plan_sha256=plan.sha256,
+        repeated=repeated,
+        changed=tuple(changed),
+        inputs=inputs,
+        long=long,
+        suspects=len(suspects),
+        holes=tuple(found),
+        episodes=repeated + long.runs + played,
+    )
+
+
+class Player:
+    """Plays undisturbed episodes in their order; its worlds are made when the first are asked for."""
+
+    def __init__(self, plan: Plan, policy: Policy, task: Task, binding: Binding, threads: int) -> None:
+        self.policy, self.task, self.threads = OneAtATime(policy), task, threads
+        self.constraints = [each.constraint for each in binding.assessed]
+        self.loops: list[Loop] = []
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[Row]:
+        if not self.loops:
+            self.loops = [
+                Loop(self.policy, self.task, self.constraints, (), each, cores)
+                for each, cores in split(len(episodes), self.threads)
+            ]
+        with closing(side_by_side(self.loops, episodes)) as rows:
+            found = {row["episode"]: row for row in rows}
+        return [found[each.index] for each in episodes]
+
+
+def again(
+    evidence: Evidence, policy: Policy, task: Task, binding: Binding, threads: int
+) -> tuple[int, list[int]]:
+    """Episodes of the plan played once more, the last first: how many, and which came out differently."""
+    plan, count = evidence.plan, min(REPEATED, len(evidence))
+    chosen = np.linspace(len(evidence) - 1, 0, count).astype(np.int64).tolist()
+    names = [condition.disturbance for condition in plan.conditions]
+    constraints = [each.constraint for each in binding.assessed]
+    loop = Loop(policy, task, constraints, names, count, threads, plan.metrics)
+    rows = {row["episode"]: row for row in loop.play([plan.episode(index) for index in chosen])}
+    stored = {index: evidence.row(index) for index in chosen}
+    changed = [index for index in chosen if rows[index]["trace_sha256"] != stored[index]["trace_sha256"]]
+    return count, sorted(changed)
+
+
+def long_runs(
+    plan: Plan, policy: Policy, task: Task, binding: Binding, base: int, threads: int
+) -> tuple[Long, Rows]:
+    """Episodes that are watched on after success, and observations `(n, d)` met in them."""
+    hard = [each.constraint for each in binding.assessed if each.constraint.hard]
+    heard, seconds = Heard(policy), LONGER * task.horizon_s
+    loop = Loop(heard, task, hard, (), LONG_RUNS, threads, tail_s=seconds)
+    first = first_seed(base)
+    episodes = [Episode(i, NOT_PLANNED, "none", 0, first + i) for i in range(LONG_RUNS)]
+    rows = list(loop.play(episodes))
+    broken = {each.id: sum(not row[f"margin.{each.id}"] >= 0.0 for row in rows) for each in hard}
+    not_kept = sum(not row["success"] and np.isfinite(row["cycle_s"]) for row in rows)
+    long = Long(runs=LONG_RUNS, seconds=seconds, broken=broken, not_kept=int(not_kept))
+    return long, np.concatenate(heard.met)
+
+
+def swept(policy: Policy, met: Rows, names: Sequence[str]) -> Inputs:
+    """Each column of some met observations `(n, d)`, swept across what was met of it."""
+    rows = met[np.linspace(0, len(met) - 1, min(SWEPT, len(met))).astype(np.int64)]
+    low, high = met.min(axis=0), met.max(axis=0)
+    bad: dict[str, float] = {}
+    asked = 0
+    for column, name in enumerate(names):
+        values = np.linspace(low[column], high[column], STEPS, dtype=np.float32)
+        given = np.repeat(rows, STEPS, axis=0)
+        given[:, column] = np.tile(values, len(rows))
+        none = np.zeros(len(given), np.int64)
+        broken = np.flatnonzero(~np.isfinite(policy.act(given, none, none)).all(axis=1))
+        asked += len(given)
+        if len(broken):
+            bad[name] = float(given[broken[0], column])
+    return Inputs(asked=asked, no_number=worst_first(names, bad, NAMED))

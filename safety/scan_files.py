@@ -1,0 +1,157 @@
+"""What a scan found, in `scan.json` of its check, bound to its plan; and what that says for the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..envs.errors import BadInput
+from ..envs.files import atomic_write_bytes, canonical_json
+from .evidence import Tampered
+from .percent import at_least, plain
+from .plan import Plan
+from .statistics import clopper_pearson_lower
+
+FILE = "scan.json"
+LARGEST = 1 << 20  # bytes
+HOLE = 0.5  # a hole is where more than this share of the episodes goes wrong
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Hole(_Frozen):
+    """A region of the declared starts in which the policy goes wrong: the middle of each draw that is held, half its width (a
+    draw is between 0 and 1; 0 where it chooses), and of `n` fresh episodes in it, everything else by chance, how many went wrong."""
+
+    episode: Count
+    held: dict[str, tuple[float, ...]]
+    half_width: float
+    wrong: Count
+    n: Count
+    reason: str
+
+    @property
+    def says(self) -> str:
+        where = " and ".join(
+            f"{name} near {', '.join(f'{value:.3f}' for value in values)} of its range"
+            for name, values in sorted(self.held.items())
+        )
+        return f"{self.wrong} of {self.n} fresh episodes with {where} went wrong ({self.reason}), as episode {self.episode} did"
+
+
+class Long(_Frozen):
+    """Undisturbed episodes that were watched on for `seconds` after success: those that had any, by hard constraint those that broke
+    it, those in which what was done did not stay done."""
+
+    runs: Count
+    seconds: float
+    broken: dict[str, Count]
+    not_kept: Count
+
+
+class Inputs(_Frozen):
+    """Observations that were met, each column swept across what was met of it: how many were asked, and columns with no number for an
+    answer, each with a value."""
+
+    asked: Count
+    no_number: dict[str, float]
+
+
+class Scan(_Frozen):
+    """What was looked for beside the episodes of a plan, and found."""
+
+    format: Literal[1] = 1
+    plan_sha256: str
+    repeated: Count
+    changed: tuple[Count, ...]
+    inputs: Inputs
+    long: Long
+    suspects: Count
+    holes: tuple[Hole, ...]
+    episodes: Count
+
+    def reasons(self, plan: Plan) -> tuple[str, ...]:
+        """Why this policy must not pass, one line each. Claims share the plan's confidence."""
+        found = [
+            f"scan: no finite number as an action where {name} is {value:.6g}, which lies within what was met"
+            for name, value in sorted(self.inputs.no_number.items())
+        ]
+        found += [f"scan: a hole in the range of starts: {hole.says}" for hole in self.holes]
+        return (*found, *self._broken(plan))
+
+    def doubts(self) -> tuple[str, ...]:
+        """Why the evidence is none, one line each."""
+        if not self.changed:
+            return ()
+        which = ", ".join(str(episode) for episode in self.changed)
+        return (
+            f"scan: {len(self.changed)} of {self.repeated} episodes came out differently when they were played again ({which}): "
+            "what this policy does cannot be repeated, so the evidence decides nothing",
+        )
+
+    def _broken(self, plan: Plan) -> list[str]:
+        limits = {each.id: each.max_rate for each in plan.suite.values}
+        each = 1.0 - (1.0 - plan.confidence) / max(len(self.long.broken), 1)
+        found = []
+        for name, count in sorted(self.long.broken.items()):
+            least = clopper_pearson_lower(count, self.long.runs, each)
+            if least > limits[name]:
+                found.append(
+                    f"scan: {name}: violated in {count} of {self.long.runs} episodes that were watched on for {self.long.seconds:g} s "
+                    f"after success, at least {at_least(least)}, allowed {plain(limits[name])}"
+                )
+        return found
+
+    def warnings(self) -> tuple[str, ...]:
+        """What does not gate."""
+        if not self.long.not_kept:
+            return ()
+        return (
+            f"scan: what was done did not stay done in {self.long.not_kept} of {self.long.runs} episodes watched on for "
+            f"{self.long.seconds:g} s (does not gate)",
+        )
+
+    def table(self) -> list[str]:
+        """One line of what was looked at."""
+        return [
+            f"         scan     {self.repeated} episodes again, {self.inputs.asked:,} swept observations, {self.long.runs} episodes watched "
+            f"on for {self.long.seconds:g} s, {self.suspects} failures followed up"
+        ]
+
+    def as_json(self) -> Mapping[str, Any]:
+        return self.model_dump(mode="json", exclude={"format", "plan_sha256"})
+
+
+def write_scan(folder: Path, scan: Scan) -> None:
+    """Leave a scan in the folder of its check."""
+    atomic_write_bytes(folder / FILE, canonical_json(scan.model_dump(mode="json")))
+
+
+def read_scan(folder: Path, plan: Plan) -> Scan | None:
+    """The scan of a check; None where its plan asks for none, or it is not there yet. Raises Tampered."""
+    path = folder / FILE
+    if not plan.scan or not path.is_file():
+        return None
+    again = "this scan cannot be used: delete it and go on with: genba check --resume"
+    try:
+        if path.stat().st_size > LARGEST:
+            raise BadInput("too large")
+        data = path.read_bytes()
+        scan = Scan.model_validate_json(data)
+    except (OSError, ValidationError, BadInput) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise Tampered(f"{path}: not a scan ({reason}); {again}") from None
+    if scan.plan_sha256 != plan.sha256 or not set(scan.long.broken) <= {each.id for each in plan.assessed}:
+        raise Tampered(f"{path}: belongs to another plan; {again}")
+    return scan
+
+
+def worst_first(columns: Sequence[str], values: Mapping[str, float], most: int) -> dict[str, float]:
+    """At most `most` of the named values, in the order of `columns`."""
+    return {name: values[name] for name in [each for each in columns if each in values][:most]}

@@ -1,0 +1,178 @@
+"""Holes: regions of the declared starts in which a policy goes wrong as a rule, found from episodes that went wrong.
+
+A failure by chance hardly repeats; a fault that waits for a place does. Each suspect is played again near its start. Where it
+goes wrong again and again, its start quantities are left to chance one after another for as long as it still goes wrong: what remains
+held is what the failure hangs on. A few quantities make a region that people can name and that episodes will meet; many are a knife's
+edge, which the rate of the campaign speaks of already. What is claimed rests on fresh episodes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.chosen import Noted
+from ..envs.streams import Streams
+from ..envs.task import Task
+from .episodes import Row
+from .evidence import Evidence
+from .plan import Episode
+from .scan_files import HOLE, Hole
+from .search_space import EDGE, NOT_PLANNED, first_seed
+from .statistics import clopper_pearson_lower
+
+Play = Callable[[Sequence[Episode]], list[Row]]
+
+SUSPECTS = 24  # failures that are followed up
+FOLLOWED = 6  # of them, those that are narrowed down
+HALF_WIDTH = 0.01  # of a draw's range
+AGAIN, NARROW, FRESH = 4, 6, 24  # episodes: near a suspect, of each step, of a claim
+STILL = 0.75  # share that still goes wrong
+NUMBERS = 3  # a region holds at most so many quantities that are not choices
+
+
+@dataclass
+class Suspect:
+    """A failure, the draws that its start had, and those that are still held."""
+
+    row: Row
+    draws: Mapping[str, NDArray[np.float64]]
+    choices: frozenset[str]
+    held: tuple[str, ...]
+    asked: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def numbers(self) -> int:
+        """How many held quantities are no choices."""
+        return sum(len(self.draws[name]) for name in self.held if name not in self.choices)
+
+
+class Follower:
+    """Plays episodes near suspects; each has seeds of its own."""
+
+    def __init__(self, play: Play, seed: int) -> None:
+        self.play, self.seed, self.played = play, seed, 0
+
+    def wrong(
+        self, suspects: Sequence[Suspect], held: Sequence[tuple[str, ...]], count: int, hard: Sequence[str]
+    ) -> list[int]:
+        """Of `count` episodes each, with the streams `held` near where each suspect had them: how many went wrong."""
+        episodes: list[Episode] = []
+        for suspect, names in zip(suspects, held, strict=True):
+            for _ in range(count):
+                seed = first_seed(self.seed) + self.played
+                self.played += 1
+                episodes.append(
+                    Episode(len(episodes), NOT_PLANNED, "none", 0, seed, _near(suspect, names, seed))
+                )
+        rows = self.play(episodes)
+        found = []
+        for i, suspect in enumerate(suspects):
+            own = [row for row in rows[i * count : (i + 1) * count] if went_wrong(row, hard)]
+            suspect.reasons += [why(row, hard) for row in own]
+            found.append(len(own))
+        return found
+
+
+def _near(suspect: Suspect, names: Sequence[str], seed: int) -> dict[str, tuple[float, ...]]:
+    draws = {}
+    for name in names:
+        middle = suspect.draws[name]
+        if name not in suspect.choices:
+            aside = Streams(f"scan/{name}", np.array([seed])).between("aside", -1.0, 1.0, middle.shape)[0]
+            middle = np.clip(middle + HALF_WIDTH * aside, EDGE, 1.0 - EDGE)
+        draws[name] = tuple(middle.tolist())
+    return draws
+
+
+def went_wrong(row: Row, hard: Sequence[str]) -> bool:
+    """Whether an episode failed or broke a hard limit."""
+    return not row["success"] or any(not row[f"margin.{name}"] >= 0.0 for name in hard)
+
+
+def why(row: Row, hard: Sequence[str]) -> str:
+    """A word for what went wrong."""
+    broken = [name for name in hard if not row[f"margin.{name}"] >= 0.0]
+    return broken[0] if broken else str(row["reason"])
+
+
+def suspects_of(evidence: Evidence, task: Task, hard: Sequence[str]) -> list[Suspect]:
+    """Failures of the campaign, those on good days first."""
+    rows = [row for row in evidence.rows() if went_wrong(row, hard)]
+    rows = sorted(rows, key=lambda row: (row["severity"], row["episode"]))[:SUSPECTS]
+    if not rows:
+        return []
+    seeds = np.array([row["seed"] for row in rows], np.int64)
+    noted = Noted(task.key, seeds, {})
+    task.place(noted)
+    drawn = {name: noted.uniform(name, (size,)) for name, size in noted.sizes.items()}
+    names = tuple(sorted(drawn))
+    return [
+        Suspect(row, {name: drawn[name][i] for name in names}, frozenset(noted.counts), names)
+        for i, row in enumerate(rows)
+    ]
+
+
+def holes(
+    suspects: Sequence[Suspect], play: Play, seed: int, hard: Sequence[str], confidence: float
+) -> tuple[list[Hole], int]:
+    """The holes that suspects lead to, and how many episodes that took."""
+    follower = Follower(play, seed)
+    if not suspects:
+        return [], 0
+    again = follower.wrong(suspects, [each.held for each in suspects], AGAIN, hard)
+    left = [each for each, count in zip(suspects, again, strict=True) if count >= STILL * AGAIN]
+    left = left[:FOLLOWED]
+    for group in _groups(left):
+        tried = [tuple(name for name in each.held if name not in group) for each in left]
+        counts = follower.wrong(left, tried, NARROW, hard)
+        for each, names, count in zip(left, tried, counts, strict=True):
+            if count >= STILL * NARROW:
+                each.held = names
+    left = _unlike([each for each in left if each.numbers <= NUMBERS])
+    for each in left:
+        each.reasons.clear()
+    wrong = follower.wrong(left, [each.held for each in left], FRESH, hard) if left else []
+    share = 1.0 - (1.0 - confidence) / max(len(left), 1)
+    found = [
+        Hole(
+            episode=each.row["episode"],
+            held={name: tuple(each.draws[name].tolist()) for name in each.held},
+            half_width=HALF_WIDTH,
+            wrong=count,
+            n=FRESH,
+            reason=max(sorted(set(each.reasons)), key=each.reasons.count),
+        )
+        for each, count in zip(left, wrong, strict=True)
+        if clopper_pearson_lower(count, FRESH, share) > HOLE
+    ]
+    return found, follower.played
+
+
+def _groups(suspects: Sequence[Suspect]) -> list[frozenset[str]]:
+    """What is left to chance, step by step: all quantities of a kind (`reach.start`, `reach.stay`, ...), then each."""
+    names = sorted({name for each in suspects for name in each.held})
+    kinds = dict.fromkeys(name.split(".")[0] for name in names)
+    whole = [frozenset(name for name in names if name.split(".")[0] == kind) for kind in kinds]
+    single = [frozenset([name]) for group in whole if len(group) > 1 for name in sorted(group)]
+    return [*whole, *single]
+
+
+def _unlike(suspects: Sequence[Suspect]) -> list[Suspect]:
+    """One of those that hold the same quantities at nearly the same values."""
+    kept: list[Suspect] = []
+    for each in suspects:
+        if not any(_alike(each, other) for other in kept):
+            kept.append(each)
+    return kept
+
+
+def _alike(one: Suspect, other: Suspect) -> bool:
+    same = one.held == other.held
+    return same and all(
+        np.abs(one.draws[name] - other.draws[name]).max() <= 10 * HALF_WIDTH for name in one.held
+    )
