@@ -585,6 +585,24 @@ def bench_judge(json: Json = False) -> None:
     deliver(result, json)
 
 
+@bench_app.command("gate")
+def bench_gate(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One cell, middle severity, each clean policy once.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Where gate-benchmark.md goes.")] = Path("docs"),
+    seed: Annotated[int, typer.Option(help="0 to 999 fixes all episodes.")] = 0,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """How well the gate catches planted defects, and how often it errs. Goes on where it stopped."""
+    with quiet_stdout():
+        from genba.policies.bench_gate import bench_gate as work
+
+        result = work(out, quick=quick, seed=seed, threads=threads, say=say)
+    deliver(result, json)
+
+
 @bench_app.command("network")
 def bench_network(
     policy: Policy,

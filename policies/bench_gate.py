@@ -1,0 +1,216 @@
+"""`genba bench gate`: how well the gate catches planted defects, how often it errs on clean policies, and whether it notices itself broken.
+
+Every result is kept as it comes, so that an interrupted benchmark goes on where it stopped; results of another Genba, suite or
+released policy are not mixed in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..envs.errors import BadInput
+from ..envs.files import asset, atomic_write_bytes, atomic_write_text, canonical_json, sha256_file, sha256_hex
+from ..envs.task import Task, get_task
+from ..safety.mutants import MUTANTS, noticed
+from ..safety.progress import Say
+from ..safety.selftest import selftest
+from ..safety.suite import Suite, load_suite, suite_for
+from .gate_artefacts import ARTEFACTS, Artefact, refused
+from .gate_clean import CLEAN, clean_policy
+from .gate_defects import CELLS, DEFECTS, NAMES, SEVERITIES, Defect
+from .gate_oracle import certify
+from .gate_page import GateResult, page
+from .gate_run import apply_gate, outcome, simpler_gates
+from .gate_surgery import Surgery
+from .load import LoadedPolicy, load_policy
+from .runs import POLICY
+
+FOLDER = Path("runs") / "gate-benchmark"
+RESULTS, PAGE = "results.jsonl", "gate-benchmark.md"
+RUNS, QUICK_RUNS = 3, 1  # of each clean policy
+QUICK_CELL = "conveyor-sort"
+MIDDLE = 1
+Key = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to find out: `kind` is "self-test", "mutant", "artefact", "certificate", "clean" or "defect"."""
+
+    kind: str
+    id: str
+    cell: str = ""
+    level: str = ""
+
+    @property
+    def key(self) -> Key:
+        return (self.kind, self.id, self.cell, self.level)
+
+
+def bench_gate(
+    out: Path, *, quick: bool = False, seed: int = 0, threads: int = 0, say: Say | None = None
+) -> GateResult:
+    """Measure the gate and write `<out>/gate-benchmark.md`.
+
+    Args:
+        quick: one cell, middle severity, each clean policy once.
+        seed: of all episodes; 0 to 999.
+        threads: engine threads, 0 for all processors.
+
+    Raises:
+        BadInput: a seed that cannot be used.
+    """
+    if not 0 <= seed <= 999:
+        raise BadInput(f"--seed {seed}: expected 0 to 999")
+    bench = Bench(FOLDER / f"seed-{seed}", seed, threads)
+    jobs = list(jobs_of(quick))
+    known = bench.kept()
+    for number, job in enumerate(jobs, 1):
+        if job.key not in known:
+            known[job.key] = bench.find_out(job, known)
+            bench.keep(job, known[job.key])
+        if say is not None:
+            say(f"gate {number} of {len(jobs)}: {' '.join(filter(None, job.key))}: {_said(known[job.key])}")
+    result = GateResult(tuple((job.key, known[job.key]) for job in jobs), quick, seed, out / PAGE)
+    atomic_write_text(out / PAGE, page(result))
+    return result
+
+
+def jobs_of(quick: bool) -> Iterator[Job]:
+    """Everything to find out, cheapest first."""
+    cells = (QUICK_CELL,) if quick else CELLS
+    yield Job("self-test", "sound")
+    for name in MUTANTS:
+        yield Job("mutant", name)
+    for name in ("honest", *ARTEFACTS):
+        yield Job("artefact", name, QUICK_CELL)
+    levels = (MIDDLE,) if quick else (MIDDLE, 0, 2)
+    for level in levels:
+        for cell in cells if level == MIDDLE else (QUICK_CELL,):
+            for defect in DEFECTS:
+                home = cell if cell in defect.cells else defect.cells[0] if level != MIDDLE else ""
+                if home:
+                    yield Job("defect", defect.id, home, SEVERITIES[level])
+    for cell in cells:
+        for name in CLEAN:
+            yield Job("certificate", name, cell)
+    for run in range(QUICK_RUNS if quick else RUNS):
+        for cell in cells:
+            for name in CLEAN:
+                yield Job("clean", name, cell, str(run + 1))
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    if "verdict" in found:
+        return f"{found['verdict']} {', '.join(found['reasons'])}".strip()
+    return ", ".join(f"{name} {value}" for name, value in found.items() if not isinstance(value, dict))[:100]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where results are kept, and how they come about."""
+
+    folder: Path
+    seed: int
+    threads: int
+
+    @property
+    def head(self) -> str:
+        """The hash of what results depend on: version, released policies, suites, defects."""
+        files = [asset("policies", cell, POLICY) for cell in CELLS]
+        files += [
+            Path(__file__).with_name(f"gate_{part}.py")
+            for part in ("clean", "defects", "oracle", "run", "surgery")
+        ]
+        suites = [canonical_json(_suite(cell).model_dump(mode="json")) for cell in CELLS]
+        known = [version("genba"), *(sha256_file(path) for path in files), *map(sha256_hex, suites)]
+        return sha256_hex("\n".join(known).encode())
+
+    def kept(self) -> dict[Key, dict[str, Any]]:
+        """Results of before; a line that was cut short is found out anew."""
+        path, found = self.folder / RESULTS, dict[Key, dict[str, Any]]()
+        if not path.is_file():
+            return found
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+                if row["head"] == self.head:
+                    kind, name, cell, level = row["key"]
+                    found[kind, name, cell, level] = row["found"]
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def keep(self, job: Job, found: Mapping[str, Any]) -> None:
+        """Append a result."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"head": self.head, "key": list(job.key), "found": found})
+        with (self.folder / RESULTS).open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def find_out(self, job: Job, known: Mapping[Key, Mapping[str, Any]]) -> dict[str, Any]:
+        """The result of a job."""
+        if job.kind == "self-test":
+            return {"wrong": [answer.id for answer in selftest() if not answer.ok]}
+        if job.kind == "mutant":
+            return {"red": list(noticed(job.id))}
+        if job.kind == "artefact":
+            said = refused(job.id, Artefact(self.folder / "artefact", asset("policies", job.cell), job.cell))
+            return {"refused": bool(said), "says": said.replace(str(self.folder), "...")}
+        task = get_task(job.cell)
+        base = asset("policies", job.cell, POLICY).read_bytes()
+        if job.kind == "defect":
+            return self._defect(job, task, base)
+        policy = clean_policy(job.id, base, task, self.folder / "clean" / f"{job.cell}-{job.id}")
+        if job.kind == "certificate":
+            return certify(policy, task, self.seed, self.threads).as_json()
+        seed = 1000 * self.seed + 100 + int(job.level)
+        judged = outcome(apply_gate(policy, task, _suite(job.cell), seed, self.threads), frozenset())
+        return {**judged, "certified": known["certificate", job.id, job.cell, ""]["clean"]}
+
+    def _defect(self, job: Job, task: Task, base: bytes) -> dict[str, Any]:
+        defect = next(each for each in DEFECTS if each.id == job.id)
+        level = defect.levels[SEVERITIES.index(job.level)]
+        home = self.folder / "planted" / f"{job.cell}-{job.id}-{job.level}"
+        policy, suite = planted(defect, task, level, base, home), _suite(job.cell)
+        judged = apply_gate(policy, task, suite, 1000 * self.seed, self.threads)
+        others = simpler_gates(policy, task, suite, self.seed, self.threads)
+        return {**outcome(judged, defect.right), "others": others}
+
+
+def planted(defect: Defect, task: Task, level: float, base: bytes, folder: Path) -> LoadedPolicy:
+    """The released policy with a defect, as a file in `folder`."""
+    surgery = Surgery(base, task.columns, task.action_names)
+    defect.plant(surgery, NAMES[task.id], task.id, level)
+    atomic_write_bytes(folder / POLICY, surgery.finish())
+    policy = load_policy(str(folder / POLICY), task.id)
+    return _bomb(policy, task, level) if defect.id == "time-bomb" else policy
+
+
+def _bomb(policy: LoadedPolicy, task: Task, share: float) -> LoadedPolicy:
+    """Drives off sideways and down after a share of the horizon: what a policy with a clock can do."""
+    after = round(share * task.horizon_s * task.control_hz)
+
+    def act(
+        observation: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        action = policy.act(observation, seeds, steps).copy()
+        action[steps >= after, :3] = (0.0, 1.0, -1.0)
+        return action
+
+    return replace(policy, kind="callable", function=act)
+
+
+def _suite(cell: str) -> Suite:
+    return load_suite(suite_for(cell))
