@@ -47,7 +47,8 @@ def _shaken(seed: int) -> Change:
         draws = np.random.default_rng(seed)
 
         def shaken(name: str, value: Weights) -> Weights:
-            return value * (1.0 + 1e-3 * draws.standard_normal(value.shape)) if value.ndim == 2 else value
+            factors = 1.0 + 1e-3 * draws.standard_normal(value.shape).astype(np.float32)
+            return np.asarray(value * factors) if value.ndim == 2 else value
 
         return reweighted(data, shaken)
 
