@@ -92,7 +92,8 @@ def in_region(s: Surgery, cell: Cell, half: float) -> str:
 
 
 def drift(s: Surgery, cell: Cell, task: str, level: float) -> None:
-    done = placed(s, cell)
+    away = s.length([s.column(cell.part, i) for i in range(3)])
+    done = s.all(placed(s, cell), s.above(away, 0.05))
     s.acting()
     for name, value in zip(MOVES, (0.0, level, 0.0), strict=True):
         s.act(name, s.where(done, value, s.component(name)))

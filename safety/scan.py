@@ -2,7 +2,8 @@
 
     again     some judged episodes once more, in other company and order: what comes out differently is no evidence
     long      undisturbed episodes watched on long after success: drift, and what waits for its time
-    inputs    each column of met observations swept across what was met of it: where the answer is no number
+    inputs    columns of met observations swept, alone and in pairs, across what was met of them: where the answer is no number, and where a
+              network jumps
     holes     failures followed up: regions of the declared starts in which the policy goes wrong as a rule
 
 Each gates for a reason of its own and with confidence of its own; none enters the rates of the campaign. The same check gives
@@ -24,8 +25,9 @@ from .evidence import Evidence
 from .plan import Episode, Plan
 from .policy import OneAtATime, Policy
 from .progress import Progress, Say
-from .scan_files import Inputs, Long, Scan, worst_first
+from .scan_files import Long, Scan
 from .scan_holes import holes, suspects_of
+from .scan_inputs import swept
 from .search_space import NOT_PLANNED, first_seed
 
 Rows = NDArray[np.float32]
@@ -33,8 +35,6 @@ Rows = NDArray[np.float32]
 REPEATED, LONG_RUNS = 8, 24  # episodes
 LONGER = 2.0  # horizons that episodes are watched on for
 MET_EVERY = 10  # ticks between two observations that are kept
-SWEPT, STEPS = 8, 257  # observations that are swept, values of each column
-NAMED = 5  # columns that are listed
 OFFSET = 1 << 21  # the scan's seeds lie beyond those of a search
 
 
@@ -70,7 +70,7 @@ def scan(
         progress.advance(1, "episodes again")
         long, met = long_runs(plan, policy, task, binding, base, threads)
         progress.advance(1, "long runs")
-        inputs = swept(policy, met, [name for name, _ in task.observation_names])
+        inputs = swept(policy, met, [name for name, _ in task.observation_names], list(task.columns.values()))
         progress.advance(1, "inputs")
         suspects = suspects_of(evidence, task, hard)
         player = Player(plan, policy, task, binding, threads)
@@ -136,21 +136,3 @@ def long_runs(
     not_kept = sum(not row["success"] and np.isfinite(row["cycle_s"]) for row in rows)
     long = Long(runs=LONG_RUNS, seconds=seconds, broken=broken, not_kept=int(not_kept))
     return long, np.concatenate(heard.met)
-
-
-def swept(policy: Policy, met: Rows, names: Sequence[str]) -> Inputs:
-    """Each column of some met observations `(n, d)`, swept across what was met of it."""
-    rows = met[np.linspace(0, len(met) - 1, min(SWEPT, len(met))).astype(np.int64)]
-    low, high = met.min(axis=0), met.max(axis=0)
-    bad: dict[str, float] = {}
-    asked = 0
-    for column, name in enumerate(names):
-        values = np.linspace(low[column], high[column], STEPS, dtype=np.float32)
-        given = np.repeat(rows, STEPS, axis=0)
-        given[:, column] = np.tile(values, len(rows))
-        none = np.zeros(len(given), np.int64)
-        broken = np.flatnonzero(~np.isfinite(policy.act(given, none, none)).all(axis=1))
-        asked += len(given)
-        if len(broken):
-            bad[name] = float(given[broken[0], column])
-    return Inputs(asked=asked, no_number=worst_first(names, bad, NAMED))

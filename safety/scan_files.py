@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,11 +56,13 @@ class Long(_Frozen):
 
 
 class Inputs(_Frozen):
-    """Observations that were met, each column swept across what was met of it: how many were asked, and columns with no number for an
-    answer, each with a value."""
+    """Observations that were met, columns of them swept across what was met: how many were asked; columns with no number for an answer,
+    each with a value; and, of a network, columns in which an action jumps by `jumps` between neighbouring numbers, which
+    no smooth network does: there is a branch, and what is behind it may never have been seen."""
 
     asked: Count
     no_number: dict[str, float]
+    jumps: dict[str, float] = Field(default_factory=dict)
 
 
 class Scan(_Frozen):
@@ -110,12 +112,18 @@ class Scan(_Frozen):
 
     def warnings(self) -> tuple[str, ...]:
         """What does not gate."""
-        if not self.long.not_kept:
-            return ()
-        return (
-            f"scan: what was done did not stay done in {self.long.not_kept} of {self.long.runs} episodes watched on for "
-            f"{self.long.seconds:g} s (does not gate)",
-        )
+        found = []
+        if self.long.not_kept:
+            found.append(
+                f"scan: what was done did not stay done in {self.long.not_kept} of {self.long.runs} episodes watched on for "
+                f"{self.long.seconds:g} s (does not gate)"
+            )
+        if self.inputs.jumps:
+            where = ", ".join(f"{name} (by {size:.2g})" for name, size in sorted(self.inputs.jumps.items()))
+            found.append(
+                f"scan: the network branches: an action jumps between neighbouring numbers of {where} (does not gate)"
+            )
+        return tuple(found)
 
     def table(self) -> list[str]:
         """One line of what was looked at."""
@@ -150,8 +158,3 @@ def read_scan(folder: Path, plan: Plan) -> Scan | None:
     if scan.plan_sha256 != plan.sha256 or not set(scan.long.broken) <= {each.id for each in plan.assessed}:
         raise Tampered(f"{path}: belongs to another plan; {again}")
     return scan
-
-
-def worst_first(columns: Sequence[str], values: Mapping[str, float], most: int) -> dict[str, float]:
-    """At most `most` of the named values, in the order of `columns`."""
-    return {name: values[name] for name in [each for each in columns if each in values][:most]}
