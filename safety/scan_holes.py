@@ -163,16 +163,15 @@ def _groups(suspects: Sequence[Suspect]) -> list[frozenset[str]]:
 
 
 def _unlike(suspects: Sequence[Suspect]) -> list[Suspect]:
-    """One of those that hold the same quantities at nearly the same values."""
+    """One of those that hold the same quantities, or some more, at nearly the same values."""
     kept: list[Suspect] = []
-    for each in suspects:
+    for each in sorted(suspects, key=lambda suspect: len(suspect.held)):
         if not any(_alike(each, other) for other in kept):
             kept.append(each)
     return kept
 
 
 def _alike(one: Suspect, other: Suspect) -> bool:
-    same = one.held == other.held
-    return same and all(
-        np.abs(one.draws[name] - other.draws[name]).max() <= 10 * HALF_WIDTH for name in one.held
+    return set(other.held) <= set(one.held) and all(
+        np.abs(one.draws[name] - other.draws[name]).max() <= 10 * HALF_WIDTH for name in other.held
     )

@@ -1,0 +1,259 @@
+"""The scan: what it finds that is there, what it does not find that is not, and what that does to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from genba.envs.streams import Streams
+from genba.envs.task import get_task
+from genba.policies.load import LoadedPolicy, load_policy
+from genba.safety.campaign import check
+from genba.safety.episodes import Row
+from genba.safety.evidence import Tampered
+from genba.safety.plan import Episode, Plan
+from genba.safety.result import read_check
+from genba.safety.scan_files import FILE, Inputs, Long, Scan, read_scan, write_scan
+from genba.safety.scan_holes import HALF_WIDTH, Suspect, holes
+from genba.safety.scan_inputs import swept
+from genba.safety.suite import Suite, load_suite
+
+Rows = NDArray[np.float32]
+TASK = "conveyor-sort"
+NAMES = ("a", "b.x", "b.y")
+TERMS = (slice(0, 1), slice(1, 3))
+
+
+@dataclass(frozen=True)
+class Function:
+    """A policy that is a function of one observation row."""
+
+    answer: Callable[[Rows], Rows]
+    kind: str = "onnx"
+    name: str = "function"
+    sha256: str = "0" * 64
+
+    def act(self, observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
+        return self.answer(observation)
+
+
+def met() -> Rows:
+    return np.random.default_rng(0).uniform(-1.0, 1.0, (200, 3)).astype(np.float32)
+
+
+def smooth(rows: Rows) -> Rows:
+    return np.tanh(200.0 * rows[:, :1] + rows[:, 1:2])
+
+
+def test_a_steep_network_neither_jumps_nor_lacks_a_number() -> None:
+    found = swept(Function(smooth), met(), NAMES, TERMS)
+    assert (found.no_number, found.jumps) == ({}, {})
+    assert found.asked > 3 * 8 * 257
+
+
+def test_an_answer_that_is_no_number_is_found_in_a_narrow_band() -> None:
+    def banded(rows: Rows) -> Rows:
+        return np.where(np.abs(rows[:, 1:2] - 0.3) < 0.005, np.nan, smooth(rows))
+
+    found = swept(Function(banded), met(), NAMES, TERMS)
+    assert abs(found.no_number["b.x"] - 0.3) < 0.005
+    assert "a" not in found.no_number and "b.y" not in found.no_number
+
+
+@pytest.mark.parametrize("kind", ["onnx", "callable"])
+def test_a_branch_over_two_columns_is_found_in_a_network_only(kind: str) -> None:
+    def secret(rows: Rows) -> Rows:
+        near = np.hypot(rows[:, 1] + 0.4, rows[:, 2] - 0.2) < 0.1
+        return np.where(near[:, None], -0.9, 0.9 * np.ones((len(rows), 1))).astype(np.float32)
+
+    found = swept(Function(secret, kind), met(), NAMES, TERMS)
+    expected = kind == "onnx"
+    assert ("b.x with b.y" in found.jumps) is expected
+    assert "a" not in found.jumps
+
+
+class World:
+    """Episodes without physics: what goes wrong is a function of the draws and the seed."""
+
+    def __init__(self, wrong: Callable[[Mapping[str, NDArray[np.float64]]], bool]) -> None:
+        self.wrong, self.played = wrong, 0
+
+    def draws(self, episode: Episode) -> dict[str, NDArray[np.float64]]:
+        streams = Streams("test", np.array([episode.seed]))
+        drawn = {"part.xy": 2, "part.yaw": 1, "slot": 1, "reach.start": 1, "reach.stay": 1}
+        own = {name: streams.uniform(name, (width,))[0] for name, width in drawn.items()}
+        return own | {name: np.array(values) for name, values in episode.draws.items()}
+
+    def row(self, episode: Episode) -> Row:
+        bad = self.wrong(self.draws(episode))
+        reason = "timeout" if bad else "success"
+        return {"episode": episode.index, "seed": episode.seed, "success": not bad, "reason": reason,
+                "severity": 0, "margin.limit": 1.0}  # fmt: skip
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[Row]:
+        self.played += len(episodes)
+        return [self.row(episode) for episode in episodes]
+
+    def suspects(self, most: int = 24) -> list[Suspect]:
+        """The failures of 3,000 episodes."""
+        found = []
+        for seed in range(3000):
+            episode = Episode(seed, 0, "none", 0, seed)
+            row = self.row(episode)
+            if not row["success"] and len(found) < most:
+                drawn = self.draws(episode)
+                found.append(Suspect(row, drawn, frozenset({"slot"}), tuple(sorted(drawn))))
+        return found
+
+
+def noise(draws: Mapping[str, NDArray[np.float64]]) -> float:
+    """A number between 0 and 1 that hangs on the last digits of everything."""
+    return float(sum(values.sum() for values in draws.values()) * 1e6 % 1.0)
+
+
+def test_a_hole_is_found_and_named_by_what_it_hangs_on() -> None:
+    world = World(lambda d: bool(np.hypot(*(d["part.xy"] - [0.3, 0.7])) < 0.05))
+    suspects = world.suspects()
+    assert 10 < len(suspects)
+    found, played = holes(suspects, world, 0, ["limit"], 0.95)
+    assert played == world.played
+    assert [set(hole.held) for hole in found] == [{"part.xy"}]
+    assert np.hypot(*(np.array(found[0].held["part.xy"]) - [0.3, 0.7])) < 0.05 + HALF_WIDTH
+    assert found[0].wrong > 0.75 * found[0].n and found[0].reason == "timeout"
+
+
+def test_a_hole_of_one_choice_and_one_quantity_is_found() -> None:
+    world = World(lambda d: bool(d["slot"][0] < 0.25 and abs(d["reach.start"][0] - 0.5) < 0.03))
+    found, _ = holes(world.suspects(), world, 0, ["limit"], 0.95)
+    assert found and all(set(hole.held) <= {"slot", "reach.start"} for hole in found)
+
+
+def test_failures_by_chance_are_no_hole() -> None:
+    world = World(lambda d: noise(d) < 0.02)
+    suspects = world.suspects()
+    assert len(suspects) == 24
+    found, _ = holes(suspects, world, 0, ["limit"], 0.95)
+    assert found == []
+
+
+def test_a_failure_on_a_knifes_edge_is_no_hole() -> None:
+    """Four quantities must meet: the rate of the campaign speaks of that."""
+    middle = {"part.xy": np.array([0.5, 0.5]), "part.yaw": np.array([0.5]), "reach.start": np.array([0.5])}
+    world = World(lambda d: all(np.abs(d[name] - value).max() < 0.15 for name, value in middle.items()))
+    suspects = world.suspects()
+    assert suspects
+    found, _ = holes(suspects, world, 0, ["limit"], 0.95)
+    assert found == []
+
+
+def test_without_failures_nothing_is_played() -> None:
+    world = World(lambda d: False)
+    assert holes([], world, 0, ["limit"], 0.95) == ([], 0)
+    assert world.played == 0
+
+
+def small() -> Suite:
+    suite = load_suite(TASK)
+    return suite.model_copy(update={"episodes_per_condition": 2})
+
+
+def a_scan(plan: Plan) -> Scan:
+    return Scan(
+        plan_sha256=plan.sha256,
+        repeated=8,
+        changed=(),
+        inputs=Inputs(asked=100, no_number={}),
+        long=Long(runs=24, seconds=16.0, broken={"workspace": 0, "keep-out": 0}, not_kept=0),
+        suspects=0,
+        holes=(),
+        episodes=32,
+    )
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small check that was scanned, of the expert."""
+    home = tmp_path_factory.mktemp("scanned")
+    policy = replace(load_policy("scripted", TASK), folder=home)
+    return check(policy, suite=small(), seed=1, scan=True).folder
+
+
+def test_a_check_is_scanned_and_read_back(checked: Path) -> None:
+    result = read_check(checked)
+    assert result.evidence.plan.scan and result.scan is not None
+    scan = result.scan
+    assert (scan.repeated, scan.changed, scan.holes) == (8, (), ())
+    assert scan.long.runs == 24 and not any(scan.long.broken.values()) and not scan.long.not_kept
+    assert scan.inputs.asked > 10_000 and not scan.inputs.no_number
+    assert scan.episodes == 32
+    assert result.as_json()["scan"]["repeated"] == 8
+    assert any("watched on" in line for line in result.table().splitlines())
+
+
+def test_a_scan_that_is_gone_leaves_the_check_unfinished(checked: Path) -> None:
+    data = (checked / FILE).read_bytes()
+    (checked / FILE).unlink()
+    try:
+        result = read_check(checked)
+        assert result.verdict.word == "INSUFFICIENT"
+        assert "the scan is missing" in result.verdict.reasons[0]
+    finally:
+        (checked / FILE).write_bytes(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1, 2", b"\xff\xfe", b'{"format": 2}'])
+def test_a_damaged_scan_is_refused_in_one_line(checked: Path, data: bytes) -> None:
+    kept = (checked / FILE).read_bytes()
+    (checked / FILE).write_bytes(data)
+    try:
+        with pytest.raises(Tampered) as caught:
+            read_check(checked)
+        assert "\n" not in str(caught.value) and FILE in str(caught.value)
+    finally:
+        (checked / FILE).write_bytes(kept)
+
+
+def test_a_scan_of_another_plan_is_refused(checked: Path, tmp_path: Path) -> None:
+    plan = read_check(checked).evidence.plan
+    write_scan(tmp_path, a_scan(plan).model_copy(update={"plan_sha256": "0" * 64}))
+    with pytest.raises(Tampered, match="another plan"):
+        read_scan(tmp_path, plan)
+
+
+def test_what_a_scan_has_against_a_policy(checked: Path) -> None:
+    plan = read_check(checked).evidence.plan
+    fine = a_scan(plan)
+    assert (fine.reasons(plan), fine.doubts(), fine.warnings()) == ((), (), ())
+    once = fine.long.model_copy(update={"broken": {"workspace": 1, "keep-out": 0}})
+    often = fine.long.model_copy(update={"broken": {"workspace": 4, "keep-out": 0}, "not_kept": 3})
+    assert fine.model_copy(update={"long": once}).reasons(plan) == ()  # 1 of 24 does not show 1 %
+    whole = fine.model_copy(update={"long": often})
+    assert [reason.split(":")[1].strip() for reason in whole.reasons(plan)] == ["workspace"]
+    assert "3 of 24" in whole.warnings()[0]
+    changed = fine.model_copy(update={"changed": (4, 9)})
+    assert changed.reasons(plan) == () and "2 of 8 episodes" in changed.doubts()[0]
+    nan = fine.model_copy(update={"inputs": Inputs(asked=9, no_number={"tcp.x": 0.25})})
+    assert "tcp.x is 0.25" in nan.reasons(plan)[0]
+
+
+def test_a_policy_with_a_memory_of_its_own_is_found_out(tmp_path: Path) -> None:
+    """It counts its calls: played again, an episode is another one."""
+    task, calls = get_task(TASK), [0]
+
+    def act(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
+        calls[0] += 1
+        answer = task.expert(observation).astype(np.float32)
+        answer[:, 0] += 1e-3 * np.sin(calls[0])
+        return answer
+
+    policy = LoadedPolicy("callable", "counts", "1" * 64, TASK, tmp_path, act)
+    suite = small()
+    result = check(policy, suite=suite, seed=1, scan=True)
+    assert result.scan is not None and result.scan.changed
+    assert result.verdict.word == "INSUFFICIENT"
+    assert any("came out differently" in reason for reason in result.verdict.reasons)
