@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ class Bench:
     seed: int
     threads: int
 
-    @property
+    @cached_property
     def head(self) -> str:
         """The hash of what results depend on: version, released policies, suites, defects."""
         files = [asset("policies", cell, POLICY) for cell in CELLS]

@@ -47,7 +47,7 @@ def met() -> Rows:
 
 
 def smooth(rows: Rows) -> Rows:
-    return np.tanh(200.0 * rows[:, :1] + rows[:, 1:2])
+    return np.asarray(np.tanh(200.0 * rows[:, :1] + rows[:, 1:2]))
 
 
 def test_a_steep_network_neither_jumps_nor_lacks_a_number() -> None:
@@ -101,7 +101,7 @@ class World:
 
     def suspects(self, most: int = 24) -> list[Suspect]:
         """The failures of 3,000 episodes."""
-        found = []
+        found: list[Suspect] = []
         for seed in range(3000):
             episode = Episode(seed, 0, "none", 0, seed)
             row = self.row(episode)
