@@ -23,6 +23,7 @@ from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
 from ..safety.folders import find_check
 from ..safety.replay import replays
 from ..safety.result import CheckResult, conclude
+from ..safety.scan import scan
 from ..safety.scan_files import FILE as SCAN
 from ..safety.suite import Suite
 from .card import as_shipped, card
@@ -78,6 +79,7 @@ def release(run: str | Path, out: str | Path = "releases") -> ReleaseResult:
     contract = _contract(result.folder.parent.parent, task)
     _refuse_odd_outputs(policy, contract)
     _refuse_other_episodes(result.evidence, policy)
+    _refuse_another_scan(result, policy, task)
     folder = Path(out) / f"{folder_name(plan.task)}-{policy.sha256[:6]}"
     if folder.exists():
         return _already(folder, result)
@@ -173,6 +175,17 @@ def _refuse_other_episodes(evidence: Evidence, policy: OnnxPolicy) -> None:
                 f"{evidence.folder}: episode {episode} played again gives another result ({', '.join(played.changed[:3])}): "
                 "the evidence is not of this policy and this Genba: check again"
             )
+
+
+def _refuse_another_scan(result: CheckResult, policy: OnnxPolicy, task: Task) -> None:
+    """Scan again where the check was scanned: what was found must be found again."""
+    if result.scan is None:
+        return
+    evidence = result.evidence
+    if scan(evidence, policy, task, evidence.plan.suite.bind(task)) != result.scan:
+        raise Refused(
+            f"{result.folder / SCAN}: a scan made again finds something else: it is not of this policy and this Genba: check again"
+        )
 
 
 def _already(folder: Path, result: CheckResult) -> ReleaseResult:

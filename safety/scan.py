@@ -26,7 +26,7 @@ from .plan import Episode, Plan
 from .policy import OneAtATime, Policy
 from .progress import Progress, Say
 from .scan_files import Long, Scan
-from .scan_holes import holes, suspects_of
+from .scan_holes import Rules, holes, suspects_of
 from .scan_inputs import swept
 from .search_space import NOT_PLANNED, first_seed
 
@@ -63,7 +63,7 @@ def scan(
         threads: engine threads, 0 for all processors; never changes a result.
     """
     plan = evidence.plan
-    hard = [each.constraint.id for each in binding.assessed if each.constraint.hard]
+    hard = tuple(each.constraint.id for each in binding.assessed if each.constraint.hard)
     base = OFFSET + 4 * (plan.seed_base % OFFSET) * OFFSET
     with Progress("scan", 4, 0, say) as progress:
         repeated, changed = again(evidence, policy, task, binding, threads)
@@ -72,9 +72,10 @@ def scan(
         progress.advance(1, "long runs")
         inputs = swept(policy, met, [name for name, _ in task.observation_names], list(task.columns.values()))
         progress.advance(1, "inputs")
-        suspects = suspects_of(evidence, task, hard)
+        rules = Rules(hard, bool(plan.suite.verdict.success))
+        suspects = suspects_of(evidence, task, rules)
         player = Player(plan, policy, task, binding, threads)
-        found, played = holes(suspects, player, base + LONG_RUNS, hard, plan.confidence)
+        found, played = holes(suspects, player, base + LONG_RUNS, rules, plan.confidence)
         progress.advance(1, "failures followed up")
     return Scan(
         plan_sha256=plan.sha256,

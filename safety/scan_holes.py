@@ -58,7 +58,7 @@ class Follower:
         self.play, self.seed, self.played = play, seed, 0
 
     def wrong(
-        self, suspects: Sequence[Suspect], held: Sequence[tuple[str, ...]], count: int, hard: Sequence[str]
+        self, suspects: Sequence[Suspect], held: Sequence[tuple[str, ...]], count: int, rules: Rules
     ) -> list[int]:
         """Of `count` episodes each, with the streams `held` near where each suspect had them: how many went wrong."""
         episodes: list[Episode] = []
@@ -72,8 +72,8 @@ class Follower:
         rows = self.play(episodes)
         found = []
         for i, suspect in enumerate(suspects):
-            own = [row for row in rows[i * count : (i + 1) * count] if went_wrong(row, hard)]
-            suspect.reasons += [why(row, hard) for row in own]
+            own = [row for row in rows[i * count : (i + 1) * count] if rules.broken(row)]
+            suspect.reasons += [rules.why(row) for row in own]
             found.append(len(own))
         return found
 
@@ -89,20 +89,27 @@ def _near(suspect: Suspect, names: Sequence[str], seed: int) -> dict[str, tuple[
     return draws
 
 
-def went_wrong(row: Row, hard: Sequence[str]) -> bool:
-    """Whether an episode failed or broke a hard limit."""
-    return not row["success"] or any(not row[f"margin.{name}"] >= 0.0 for name in hard)
+@dataclass(frozen=True)
+class Rules:
+    """What counts as going wrong: a hard limit broken, and no success where the suite demands any."""
+
+    hard: tuple[str, ...]
+    success: bool
+
+    def broken(self, row: Row) -> bool:
+        return bool(self.why(row))
+
+    def why(self, row: Row) -> str:
+        """A word for what went wrong; empty where nothing did."""
+        limits = [name for name in self.hard if not row[f"margin.{name}"] >= 0.0]
+        if limits:
+            return limits[0]
+        return str(row["reason"]) if self.success and not row["success"] else ""
 
 
-def why(row: Row, hard: Sequence[str]) -> str:
-    """A word for what went wrong."""
-    broken = [name for name in hard if not row[f"margin.{name}"] >= 0.0]
-    return broken[0] if broken else str(row["reason"])
-
-
-def suspects_of(evidence: Evidence, task: Task, hard: Sequence[str]) -> list[Suspect]:
+def suspects_of(evidence: Evidence, task: Task, rules: Rules) -> list[Suspect]:
     """Failures of the campaign, those on good days first."""
-    rows = [row for row in evidence.rows() if went_wrong(row, hard)]
+    rows = [row for row in evidence.rows() if rules.broken(row)]
     rows = sorted(rows, key=lambda row: (row["severity"], row["episode"]))[:SUSPECTS]
     if not rows:
         return []
@@ -118,25 +125,25 @@ def suspects_of(evidence: Evidence, task: Task, hard: Sequence[str]) -> list[Sus
 
 
 def holes(
-    suspects: Sequence[Suspect], play: Play, seed: int, hard: Sequence[str], confidence: float
+    suspects: Sequence[Suspect], play: Play, seed: int, rules: Rules, confidence: float
 ) -> tuple[list[Hole], int]:
     """The holes that suspects lead to, and how many episodes that took."""
     follower = Follower(play, seed)
     if not suspects:
         return [], 0
-    again = follower.wrong(suspects, [each.held for each in suspects], AGAIN, hard)
+    again = follower.wrong(suspects, [each.held for each in suspects], AGAIN, rules)
     left = [each for each, count in zip(suspects, again, strict=True) if count >= STILL * AGAIN]
     left = left[:FOLLOWED]
     for group in _groups(left):
         tried = [tuple(name for name in each.held if name not in group) for each in left]
-        counts = follower.wrong(left, tried, NARROW, hard)
+        counts = follower.wrong(left, tried, NARROW, rules)
         for each, names, count in zip(left, tried, counts, strict=True):
             if count >= STILL * NARROW:
                 each.held = names
-    left = _unlike([each for each in left if each.numbers <= NUMBERS])
+    left = _unlike([each for each in left if each.held and each.numbers <= NUMBERS])
     for each in left:
         each.reasons.clear()
-    wrong = follower.wrong(left, [each.held for each in left], FRESH, hard) if left else []
+    wrong = follower.wrong(left, [each.held for each in left], FRESH, rules) if left else []
     share = 1.0 - (1.0 - confidence) / max(len(left), 1)
     found = [
         Hole(

@@ -19,9 +19,11 @@ from genba.policies.contract import contract_of
 from genba.policies.manifest import verify_manifest
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.policies.release import release
+from genba.safety.campaign import check
 from genba.safety.evidence import expected_columns, read_evidence, rows_sha256, shard_path
+from genba.safety.scan_files import FILE, write_scan
 from genba.safety.shards import write_shard
-from genba.tests.release_kit import TASK, make_check, make_run, onnx_bytes
+from genba.tests.release_kit import TASK, FilePolicy, easy_suite, make_check, make_run, onnx_bytes
 
 Row = dict[str, Any]
 
@@ -173,3 +175,14 @@ def test_outputs_must_be_what_the_contract_says(
     atomic_write_bytes(folder / "policy.onnx", onnx_bytes(contract_of(get_task(TASK)), action, scale))
     assert make_check(folder).passed
     assert message in refused(folder, tmp_path / "out")
+
+
+def test_a_scan_that_was_altered_is_found_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs" / TASK / "scanned")
+    checked = check(FilePolicy(run), suite=easy_suite(), seed=5, scan=True)
+    assert checked.passed and checked.scan is not None
+    made = release(run, tmp_path / "releases").folder
+    assert (made / "evidence" / FILE).is_file()
+    write_scan(checked.folder, checked.scan.model_copy(update={"suspects": 7}))
+    with pytest.raises(Refused, match="a scan made again"):
+        release(run, tmp_path / "others")

@@ -19,12 +19,13 @@ from genba.safety.evidence import Tampered
 from genba.safety.plan import Episode, Plan
 from genba.safety.result import read_check
 from genba.safety.scan_files import FILE, Inputs, Long, Scan, read_scan, write_scan
-from genba.safety.scan_holes import HALF_WIDTH, Suspect, holes
+from genba.safety.scan_holes import HALF_WIDTH, Rules, Suspect, holes
 from genba.safety.scan_inputs import swept
 from genba.safety.suite import Suite, load_suite
 
 Rows = NDArray[np.float32]
 TASK = "conveyor-sort"
+RULES = Rules(("limit",), True)
 NAMES = ("a", "b.x", "b.y")
 TERMS = (slice(0, 1), slice(1, 3))
 
@@ -120,7 +121,7 @@ def test_a_hole_is_found_and_named_by_what_it_hangs_on() -> None:
     world = World(lambda d: bool(np.hypot(*(d["part.xy"] - [0.3, 0.7])) < 0.05))
     suspects = world.suspects()
     assert 10 < len(suspects)
-    found, played = holes(suspects, world, 0, ["limit"], 0.95)
+    found, played = holes(suspects, world, 0, RULES, 0.95)
     assert played == world.played
     assert [set(hole.held) for hole in found] == [{"part.xy"}]
     assert np.hypot(*(np.array(found[0].held["part.xy"]) - [0.3, 0.7])) < 0.05 + HALF_WIDTH
@@ -129,7 +130,7 @@ def test_a_hole_is_found_and_named_by_what_it_hangs_on() -> None:
 
 def test_a_hole_of_one_choice_and_one_quantity_is_found() -> None:
     world = World(lambda d: bool(d["slot"][0] < 0.25 and abs(d["reach.start"][0] - 0.5) < 0.03))
-    found, _ = holes(world.suspects(), world, 0, ["limit"], 0.95)
+    found, _ = holes(world.suspects(), world, 0, RULES, 0.95)
     assert found and all(set(hole.held) <= {"slot", "reach.start"} for hole in found)
 
 
@@ -137,7 +138,7 @@ def test_failures_by_chance_are_no_hole() -> None:
     world = World(lambda d: noise(d) < 0.02)
     suspects = world.suspects()
     assert len(suspects) == 24
-    found, _ = holes(suspects, world, 0, ["limit"], 0.95)
+    found, _ = holes(suspects, world, 0, RULES, 0.95)
     assert found == []
 
 
@@ -147,13 +148,25 @@ def test_a_failure_on_a_knifes_edge_is_no_hole() -> None:
     world = World(lambda d: all(np.abs(d[name] - value).max() < 0.15 for name, value in middle.items()))
     suspects = world.suspects()
     assert suspects
-    found, _ = holes(suspects, world, 0, ["limit"], 0.95)
+    found, _ = holes(suspects, world, 0, RULES, 0.95)
     assert found == []
+
+
+def test_failing_everywhere_is_no_hole() -> None:
+    world = World(lambda d: True)
+    assert holes(world.suspects(), world, 0, RULES, 0.95)[0] == []
+
+
+def test_where_no_success_is_demanded_only_limits_count() -> None:
+    row = {"success": False, "reason": "timeout", "margin.limit": 1.0}
+    assert Rules(("limit",), True).why(row) == "timeout"
+    assert Rules(("limit",), False).why(row) == ""
+    assert Rules(("limit",), False).why({**row, "margin.limit": float("nan")}) == "limit"
 
 
 def test_without_failures_nothing_is_played() -> None:
     world = World(lambda d: False)
-    assert holes([], world, 0, ["limit"], 0.95) == ([], 0)
+    assert holes([], world, 0, RULES, 0.95) == ([], 0)
     assert world.played == 0
 
 
