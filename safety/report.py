@@ -29,6 +29,7 @@ from .report_facts import (
     reasons,
     severity_name,
 )
+from .report_scan import scan_lines
 from .report_summary import demands, glance, identity, not_assessed, remarks, strata, warnings
 from .result import CheckResult, read_check
 from .words import Words, load_words
@@ -127,6 +128,7 @@ def _tables(result: CheckResult, task: Task, words: Words) -> Fact:
         "demands": demands(result, words),
         "remarks": remarks(evidence, words),
         "strata": strata(result, words),
+        "scan": scan_lines(result, words),
         "cycle": _cycle(result, task, words),
         "people": "people" if "worker.distance" in task.table else "no_people",
         "not_assessed": not_assessed(result, words),

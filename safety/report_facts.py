@@ -14,6 +14,7 @@ from .evidence import Evidence
 from .families import Cell
 from .lanes import FIXED, Lane
 from .percent import at_least, at_most, plain
+from .report_scan import scan_reasons
 from .result import CheckResult
 from .result_counts import cells, worst_condition
 from .verdict_values import ConstraintResult, SuccessResult
@@ -53,7 +54,7 @@ def share(count: int, n: int) -> str:
 def reasons(result: CheckResult, words: Words) -> list[str]:
     """Why the verdict is what it is, one sentence each, in the report's language."""
     verdict = result.verdict
-    found = _spoilt(result, words)
+    found = _spoilt(result, words) + scan_reasons(result, words)
     found += [_broken(each, words) for each in verdict.constraints if each.hard and each.state == "broken"]
     found += [_short(each, words, "broken") for each in verdict.success if each.state == "broken"]
     if verdict.word == "FAIL":

@@ -11,6 +11,7 @@ from .percent import at_least, at_most, plain
 from .plan import Plan
 from .report_episodes import relative
 from .report_facts import Fact, quantity, rate, severity_name, share
+from .report_scan import scan_warnings
 from .result import CheckResult
 from .result_counts import violated
 from .result_strata import FAILED, by_stratum
@@ -84,7 +85,7 @@ def warnings(result: CheckResult, words: Words) -> list[str]:
         if not each.hard and each.state != "holds"
     ]
     never = [words("warning.never", id=each.id) for each in result.verdict.constraints if each.never_applied]
-    return found + never
+    return found + never + scan_warnings(result, words)
 
 
 def demands(result: CheckResult, words: Words) -> list[str]:

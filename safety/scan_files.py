@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -65,6 +66,16 @@ class Inputs(_Frozen):
     jumps: dict[str, float] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A limit that was broken long after success: in how many runs, the lower bound of its rate, and what is allowed."""
+
+    id: str
+    count: int
+    lower: float
+    allowed: float
+
+
 class Scan(_Frozen):
     """What was looked for beside the episodes of a plan, and found."""
 
@@ -85,7 +96,12 @@ class Scan(_Frozen):
             for name, value in sorted(self.inputs.no_number.items())
         ]
         found += [f"scan: a hole in the range of starts: {hole.says}" for hole in self.holes]
-        return (*found, *self._broken(plan))
+        found += [
+            f"scan: {each.id}: violated in {each.count} of {self.long.runs} episodes that were watched on for {self.long.seconds:g} s "
+            f"after success, at least {at_least(each.lower)}, allowed {plain(each.allowed)}"
+            for each in self.broken(plan)
+        ]
+        return tuple(found)
 
     def doubts(self) -> tuple[str, ...]:
         """Why the evidence is none, one line each."""
@@ -97,18 +113,15 @@ class Scan(_Frozen):
             "what this policy does cannot be repeated, so the evidence decides nothing",
         )
 
-    def _broken(self, plan: Plan) -> list[str]:
+    def broken(self, plan: Plan) -> tuple[Broken, ...]:
+        """Hard limits whose rate in the long runs is too high for chance, all of them claimed together."""
         limits = {each.id: each.max_rate for each in plan.suite.values}
         each = 1.0 - (1.0 - plan.confidence) / max(len(self.long.broken), 1)
-        found = []
-        for name, count in sorted(self.long.broken.items()):
-            least = clopper_pearson_lower(count, self.long.runs, each)
-            if least > limits[name]:
-                found.append(
-                    f"scan: {name}: violated in {count} of {self.long.runs} episodes that were watched on for {self.long.seconds:g} s "
-                    f"after success, at least {at_least(least)}, allowed {plain(limits[name])}"
-                )
-        return found
+        found = [
+            Broken(name, count, clopper_pearson_lower(count, self.long.runs, each), limits[name])
+            for name, count in sorted(self.long.broken.items())
+        ]
+        return tuple(each for each in found if each.lower > each.allowed)
 
     def warnings(self) -> tuple[str, ...]:
         """What does not gate."""

@@ -17,11 +17,13 @@ from genba.safety.campaign import check
 from genba.safety.episodes import Row
 from genba.safety.evidence import Tampered
 from genba.safety.plan import Episode, Plan
+from genba.safety.report_scan import scan_lines, scan_reasons, scan_warnings
 from genba.safety.result import read_check
-from genba.safety.scan_files import FILE, Inputs, Long, Scan, read_scan, write_scan
+from genba.safety.scan_files import FILE, Hole, Inputs, Long, Scan, read_scan, write_scan
 from genba.safety.scan_holes import HALF_WIDTH, Rules, Suspect, holes
 from genba.safety.scan_inputs import swept
 from genba.safety.suite import Suite, load_suite
+from genba.safety.words import languages, load_words
 
 Rows = NDArray[np.float32]
 TASK = "conveyor-sort"
@@ -270,3 +272,22 @@ def test_a_policy_with_a_memory_of_its_own_is_found_out(tmp_path: Path) -> None:
     assert result.scan is not None and result.scan.changed
     assert result.verdict.word == "INSUFFICIENT"
     assert any("came out differently" in reason for reason in result.verdict.reasons)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
+    words, whole = load_words(language), read_check(checked)
+    assert whole.scan is not None
+    assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 4
+    hole = Hole(episode=17, held={"part.x": (0.25,)}, half_width=0.01, wrong=23, n=24, reason="timeout")
+    often = whole.scan.long.model_copy(update={"broken": {"workspace": 20}, "not_kept": 5})
+    inputs = Inputs(asked=9, no_number={"tcp.x": 0.125}, jumps={"tcp.y": 1.5})
+    changes = {"holes": (hole,), "long": often, "inputs": inputs, "changed": (3,)}
+    found = replace(whole, scan=whole.scan.model_copy(update=changes))
+    said = "\n".join(scan_reasons(found, words))
+    assert len(scan_reasons(found, words)) == 4
+    assert all(each in said for each in ("23", "part.x", "0.250", "17", "workspace", "20", "tcp.x", "0.125"))
+    assert "tcp.y" in "\n".join(scan_warnings(found, words))
+    unscanned = replace(whole, scan=None)
+    assert len(scan_reasons(unscanned, words)) == 1  # its plan asks for one
+    assert len(scan_lines(unscanned, words)) == 1

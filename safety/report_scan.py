@@ -1,0 +1,72 @@
+"""What a report says of the scan beside a check's episodes."""
+
+from __future__ import annotations
+
+from .percent import at_least, plain
+from .result import CheckResult
+from .scan_files import Hole
+from .words import Words
+
+
+def scan_reasons(result: CheckResult, words: Words) -> list[str]:
+    """What the scan has against the policy or its evidence, one sentence each."""
+    plan, scan = result.evidence.plan, result.scan
+    if scan is None:
+        missing = plan.scan and result.verdict.word != "FAIL"
+        return [words("reason.scan.missing")] if missing else []
+    found = [words("reason.scan.changed", k=len(scan.changed), n=scan.repeated)] if scan.changed else []
+    found += [
+        words("reason.scan.number", name=name, value=f"{value:.6g}")
+        for name, value in sorted(scan.inputs.no_number.items())
+    ]
+    found += [_hole(each, words) for each in scan.holes]
+    found += [
+        words("reason.scan.long", id=each.id, k=each.count, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
+              low=at_least(each.lower), allowed=plain(each.allowed))
+        for each in scan.broken(plan)
+    ]  # fmt: skip
+    return found
+
+
+def _hole(hole: Hole, words: Words) -> str:
+    where = "; ".join(
+        words("scan.near", name=name, values=", ".join(f"{value:.3f}" for value in values))
+        for name, values in sorted(hole.held.items())
+    )
+    outcome = words.name("outcome", hole.reason)
+    return words(
+        "reason.scan.hole", k=hole.wrong, n=hole.n, where=where, outcome=outcome, episode=hole.episode
+    )
+
+
+def scan_warnings(result: CheckResult, words: Words) -> list[str]:
+    """What the scan found that does not decide."""
+    scan = result.scan
+    if scan is None:
+        return []
+    found = []
+    if scan.long.not_kept:
+        found.append(
+            words(
+                "warning.scan.not_kept",
+                k=scan.long.not_kept,
+                n=scan.long.runs,
+                seconds=f"{scan.long.seconds:g}",
+            )
+        )
+    if scan.inputs.jumps:
+        found.append(words("warning.scan.jumps", names=", ".join(sorted(scan.inputs.jumps))))
+    return found
+
+
+def scan_lines(result: CheckResult, words: Words) -> list[str]:
+    """What was looked at, item by item; one line where nothing was."""
+    scan = result.scan
+    if scan is None:
+        return [words("scan.none")]
+    return [
+        words("scan.again", n=scan.repeated),
+        words("scan.long", n=scan.long.runs, seconds=f"{scan.long.seconds:g}"),
+        words("scan.inputs", n=scan.inputs.asked),
+        words("scan.holes", n=scan.suspects),
+    ]
