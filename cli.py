@@ -624,6 +624,31 @@ def bench_network(
     deliver(result, json)
 
 
+@bench_app.command("rare")
+def bench_rare(
+    policy: Policy,
+    constraint: Annotated[str, typer.Argument(help="A limit of the cell's suite.")],
+    task: TaskOption = "",
+    disturbance: Annotated[str, typer.Option(help="Whose noise tells copies apart.")] = "sensor-noise",
+    severity: Annotated[int, typer.Option(help="1 to 5.")] = 3,
+    copies: Annotated[int, typer.Option(help="Worlds that are copied from each other.")] = 64,
+    replicas: Annotated[int, typer.Option(help="Independent estimates.")] = 6,
+    seed: Seed = 0,
+    threads: Threads = 0,
+    json: Json = False,
+) -> None:
+    """How likely a limit is broken that hardly ever is: multilevel splitting."""
+    with quiet_stdout():
+        from genba.policies.load import load_policy
+        from genba.safety.rare import rare
+
+        result = rare(
+            load_policy(policy, task), constraint, disturbance=disturbance, severity=severity, copies=copies,
+            replicas=replicas, seed=seed, threads=threads,
+        )  # fmt: skip
+    deliver(result, json)
+
+
 @bench_app.command("stops")
 def bench_stops(
     policy: Policy,
