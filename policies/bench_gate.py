@@ -126,8 +126,9 @@ class Bench:
 
     @cached_property
     def head(self) -> str:
-        """The hash of what results depend on: version, released policies, suites, defects."""
+        """The hash of what results depend on: version, the judge, released policies, suites, defects."""
         files = [asset("policies", cell, POLICY) for cell in CELLS]
+        files += sorted((Path(__file__).parents[1] / "safety").glob("*.py"))
         files += [
             Path(__file__).with_name(f"gate_{part}.py")
             for part in ("clean", "defects", "oracle", "run", "surgery")

@@ -54,6 +54,11 @@ def scan_warnings(result: CheckResult, words: Words) -> list[str]:
                 seconds=f"{scan.long.seconds:g}",
             )
         )
+    if scan.long.restless:
+        found.append(
+            words("warning.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
+                  speed=f"{1000.0 * scan.long.fastest:.0f}")
+        )  # fmt: skip
     if scan.inputs.jumps:
         found.append(words("warning.scan.jumps", names=", ".join(sorted(scan.inputs.jumps))))
     return found

@@ -47,13 +47,15 @@ class Hole(_Frozen):
 
 
 class Long(_Frozen):
-    """Undisturbed episodes that were watched on for `seconds` after success: those that had any, by hard constraint those that broke
-    it, those in which what was done did not stay done."""
+    """Undisturbed episodes that were watched on for `seconds` after success: how many, by hard constraint those that broke it, those in
+    which what was done did not stay done, and those at whose end the policy still told the robot to move, with the fastest (m/s)."""
 
     runs: Count
     seconds: float
     broken: dict[str, Count]
     not_kept: Count
+    restless: Count = 0
+    fastest: float = 0.0
 
 
 class Inputs(_Frozen):
@@ -130,6 +132,11 @@ class Scan(_Frozen):
             found.append(
                 f"scan: what was done did not stay done in {self.long.not_kept} of {self.long.runs} episodes watched on for "
                 f"{self.long.seconds:g} s (does not gate)"
+            )
+        if self.long.restless:
+            found.append(
+                f"scan: the robot was still told to move, by up to {1000.0 * self.long.fastest:.0f} mm/s, in {self.long.restless} of "
+                f"{self.long.runs} episodes {self.long.seconds:g} s after success (does not gate)"
             )
         if self.inputs.jumps:
             where = ", ".join(f"{name} (by {size:.2g})" for name, size in sorted(self.inputs.jumps.items()))

@@ -203,6 +203,7 @@ def test_a_check_is_scanned_and_read_back(checked: Path) -> None:
     assert result.evidence.plan.scan and result.scan is not None
     scan = result.scan
     assert (scan.repeated, scan.changed, scan.holes) == (8, (), ())
+    assert scan.long.restless == 0 and scan.long.fastest < 0.02
     assert scan.long.runs == 24 and not any(scan.long.broken.values()) and not scan.long.not_kept
     assert scan.inputs.asked > 10_000 and not scan.inputs.no_number
     assert scan.episodes == 32
@@ -280,13 +281,16 @@ def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     assert whole.scan is not None
     assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 4
     hole = Hole(episode=17, held={"part.x": (0.25,)}, half_width=0.01, wrong=23, n=24, reason="timeout")
-    often = whole.scan.long.model_copy(update={"broken": {"workspace": 20}, "not_kept": 5})
+    often = whole.scan.long.model_copy(
+        update={"broken": {"workspace": 20}, "not_kept": 5, "restless": 3, "fastest": 0.084}
+    )
     inputs = Inputs(asked=9, no_number={"tcp.x": 0.125}, jumps={"tcp.y": 1.5})
     changes = {"holes": (hole,), "long": often, "inputs": inputs, "changed": (3,)}
     found = replace(whole, scan=whole.scan.model_copy(update=changes))
     said = "\n".join(scan_reasons(found, words))
     assert len(scan_reasons(found, words)) == 4
     assert all(each in said for each in ("23", "part.x", "0.250", "17", "workspace", "20", "tcp.x", "0.125"))
+    assert "84" in "\n".join(scan_warnings(found, words))
     assert "tcp.y" in "\n".join(scan_warnings(found, words))
     unscanned = replace(whole, scan=None)
     assert len(scan_reasons(unscanned, words)) == 1  # its plan asks for one
