@@ -30,6 +30,7 @@ from .report_facts import (
     severity_name,
 )
 from .report_scan import scan_lines
+from .report_search import search_facts
 from .report_summary import demands, glance, identity, not_assessed, remarks, strata, warnings
 from .result import CheckResult, read_check
 from .words import Words, load_words
@@ -129,6 +130,7 @@ def _tables(result: CheckResult, task: Task, words: Words) -> Fact:
         "remarks": remarks(evidence, words),
         "strata": strata(result, words),
         "scan": scan_lines(result, words),
+        "search": search_facts(result, words),
         "cycle": _cycle(result, task, words),
         "people": "people" if "worker.distance" in task.table else "no_people",
         "not_assessed": not_assessed(result, words),

@@ -22,10 +22,12 @@ from genba.safety.evidence import Tampered, read_plan
 from genba.safety.folders import find_check
 from genba.safety.plan import Episode
 from genba.safety.replay import replay
+from genba.safety.report import report
 from genba.safety.search import CheckedAndSearched, search, search_budget, searched, targets
 from genba.safety.search_explore import Budget
 from genba.safety.search_files import is_search, read_findings
 from genba.safety.suite import Suite, load_suite
+from genba.safety.words import languages, load_words
 
 TASK = "conveyor-sort"  # the shorter episodes
 
@@ -189,6 +191,17 @@ def test_an_interrupted_search_says_that_the_check_is_kept(
     monkeypatch.setattr("genba.safety.search.explore", stop)
     with pytest.raises(KeyboardInterrupt, match=f"the check is kept in {folder.parent}"):
         search(folder, policy, Budget(episodes=40))
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_report_shows_what_a_search_found(
+    zero: tuple[Path, LoadedPolicy], short: None, language: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    text = report(zero[0].parent, out=page, language=language).read_text(encoding="utf-8")
+    words = load_words(language)
+    assert words("search.title") in text and words("search.found") in text
+    assert f"{zero[0]} 0 --video" in text
 
 
 @pytest.mark.parametrize(
