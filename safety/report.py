@@ -219,7 +219,7 @@ def picture_source(picture: Picture) -> str:
     """A picture `(height, width, 3)` as a data URL."""
     import cv2
 
-    for kind, settings in (("webp", [cv2.IMWRITE_WEBP_QUALITY, 78]), ("png", [])):
+    for kind, settings in (("webp", [cv2.IMWRITE_WEBP_QUALITY, 72]), ("png", [])):
         done, data = cv2.imencode(f".{kind}", picture[..., ::-1], settings)
         if done:
             return f"data:{MEDIA[kind]};base64,{base64.b64encode(data.tobytes()).decode()}"

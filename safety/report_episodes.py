@@ -18,7 +18,7 @@ from .replay import Replayed, replays
 from .result_counts import violated
 
 SHOWN, SHOTS, PANELS = 3, 6, 3
-SHOT_SIZE, HERO_SIZE = (480, 270), (960, 540)
+SHOT_SIZE, HERO_SIZE = (336, 189), (960, 540)
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 

@@ -21,6 +21,7 @@ from genba.safety.plan import Plan
 from genba.safety.report import report
 from genba.safety.report_episodes import comparisons, relative, shot_times, worst_episodes
 from genba.safety.report_facts import rate, reasons, shade, share, strip
+from genba.safety.report_plots import STRAIGHT, thinned
 from genba.safety.result import read_check
 from genba.safety.shards import write_shard
 from genba.safety.suite import Suite, load_suite
@@ -221,6 +222,21 @@ def test_without_the_judged_policy_the_page_says_that_nothing_was_played_again(
     text, addresses = read(report(folder, Other(task, tmp_path)))
     assert "could not be played again" in text and "is not the one that was judged" in text
     assert not [address for address in addresses if address.startswith("data:image/webp")]
+
+
+def test_a_thinned_drawing_stays_where_it_was() -> None:
+    """A step, a slope and a wave: few points are left, and none of those left out lies farther from the line than `STRAIGHT`."""
+    x = np.arange(0.0, 400.0, 0.25)
+    y = np.where(x < 100, 5.0, np.where(x < 200, 0.3 * x, 60.0 + 10.0 * np.sin(x / 9.0)))
+    full = "M " + " L ".join(f"{a:.4f} {b:.4f} \n" for a, b in zip(x, y, strict=True))
+    found = np.array([pair.split() for pair in re.split("[ML]", thinned(full))[1:]], float)
+    assert len(found) < len(x) / 8
+    first, last = found[:-1, None], found[1:, None]
+    way, off = last - first, np.column_stack([x, y]) - first
+    along = ((off * way).sum(-1) / (way * way).sum(-1)).clip(0.0, 1.0)
+    gaps = np.linalg.norm(off - along[..., None] * way, axis=-1).min(axis=0)
+    assert gaps.max() < STRAIGHT + 0.08  # and 0.05 px of rounding either way
+    assert thinned("M 1.04 2 L 3 4 z M 9 9 C 1.26 2 3 4 5 6") == "M1 2L3 4zM9 9C1.2 2 3 4 5 6"
 
 
 def test_the_worst_episodes_are_played_again_with_plots_and_pictures(tmp_path: Path, task: Task) -> None:

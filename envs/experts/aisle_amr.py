@@ -23,19 +23,19 @@ def place_limit(along: Array, ahead: Array) -> Array:
     return np.asarray(np.minimum(np.minimum(CRUISE, crossing), np.sqrt(CREEP**2 + 2.0 * GENTLE * left)))
 
 
+def people_limit(path_free: Array, ahead: Array, aside: Array) -> Array:
+    """`(...)` m/s from which the vehicle stops before what is in its way, and passes slowly who is beside it."""
+    stop = np.sqrt(2.0 * FIRM * np.maximum(path_free - STAND_OFF, 0.0))
+    yielding = np.sqrt(2.0 * FIRM * np.maximum(ahead - GIVE_ROOM, 0.0))
+    passing = 0.10 + 0.5 * ramp(aside, 0.30, 1.6)
+    return np.asarray(np.minimum(stop, np.maximum(yielding, passing)))
+
+
 def act(o: Mapping[str, Array]) -> Array:
     """`(n, 2)`: speed ahead in m/s and turning rate in rad/s from the observation by term."""
-    speed = np.minimum(o["limit_here"], _for_people(o))
+    speed = np.minimum(o["limit_here"], o["limit_people"])
     speed = np.minimum(speed, np.maximum(1.3 * o["dock_ahead"] + 0.004, 0.0))
     return np.column_stack([speed, _steer(o, speed)])
-
-
-def _for_people(o: Mapping[str, Array]) -> Array:
-    """The speed from which the vehicle stops before what is in its way, and passes slowly who is beside it."""
-    stop = np.sqrt(2.0 * FIRM * np.maximum(o["path_free"] - STAND_OFF, 0.0))
-    yielding = np.sqrt(2.0 * FIRM * np.maximum(o["stranger_ahead"] - GIVE_ROOM, 0.0))
-    passing = 0.10 + 0.5 * ramp(o["stranger_aside"], 0.30, 1.6)
-    return np.minimum(stop, np.maximum(yielding, passing))
 
 
 def _steer(o: Mapping[str, Array], speed: Array) -> Array:

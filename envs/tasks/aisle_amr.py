@@ -101,6 +101,14 @@ def _limit_here(s: Lookup) -> Array:
     )
 
 
+@once
+def _limit_people(s: Lookup) -> Array:
+    """The speed from which the vehicle stops for whoever is in its way or may step into it, m/s."""
+    stranger = _stranger(s)
+    ahead, aside = (np.ascontiguousarray(stranger[..., i]) for i in (0, 1))
+    return expert.people_limit(np.ascontiguousarray(_path_free(s)), ahead, aside)
+
+
 def _muted(s: Lookup) -> Array:
     return (_dock(s)[..., 0] < MUTED).astype(float)
 
@@ -130,7 +138,7 @@ class AisleAmr(Task):
     expanded = ("body_mass", "body_inertia", "geom_friction")
     sensed = {"base.pos": 1.0, "scanner": 5.0}
     tool_body, steered, driven = "mp500", "base", "wheels.qd"
-    speed, turn, pick_up = 1.5, 1.5, 1.0
+    speed, turn, pick_up = 1.5, 1.5, 0.75
     commands = (("m/s", speed), ("rad/s", turn))
 
     def build(self) -> mujoco.MjSpec:
@@ -218,6 +226,8 @@ class AisleAmr(Task):
         "along": Term(lambda s: s["base.pos"][..., 0], "m", limit=8.0),
         "limit_here": Term(_limit_here, "m/s", limit=2.0),
         "limit_here_fine": Term(_limit_here, "m/s", limit=0.4),
+        "limit_people": Term(_limit_people, "m/s", limit=2.0),
+        "limit_people_fine": Term(_limit_people, "m/s", limit=0.3),
         "muted": Term(_muted, "1"),
         "at_crossing": Term(_at_crossing, "1"),
         "path_free": Term(_path_free, "m", limit=FAR),
