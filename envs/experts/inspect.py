@@ -21,22 +21,39 @@ WIDTH = 0.0385  # m: fingers farther apart than that do not hold a part of 36 mm
 DEFECT = 1.0  # score
 
 
-def act(o: Mapping[str, Array], grip_force: float) -> Array:
-    """`(n, 5)`: tool velocity in m/s, yaw rate in rad/s and grip force in N (negative closes) from the observation by term."""
+MARKS = ("holding", "closing", "stands", "bad", "done")
+
+
+def marks(o: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
+    """How far the work is, by name of `MARKS`, `(n,)`, and whether the fingers are around the part (`gripped`)."""
     gripped = (o["grip_force"] > 2.5) & (o["gripper_width"] < WIDTH)  # fingers that open go on opening
-    good, reject = o["good_from_part"], o["reject_from_part"]
-    over_good, over_reject = _over(good), _over(reject)
-    height = o["height_left"]
-    stands = (over_good | over_reject) & (height < np.where(gripped, LOW, 0.016))
+    over = _over(o["good_from_part"]) | _over(o["reject_from_part"])
+    stands = over & (o["height_left"] < np.where(gripped, LOW, 0.016))
     holding = gripped & ~stands
     closing = _between_fingers(o) & ~stands & ~holding
     bad = (o["worst_score"] >= DEFECT) | (o["given_up"] > 0.5)
     done = bad | (o["views_judged"] > 2.5)
-    to_tray = np.where(bad[:, None], reject, good)
+    return {
+        "holding": holding, "closing": closing, "stands": stands, "bad": bad, "done": done, "gripped": gripped,
+    }  # fmt: skip
+
+
+def aim(o: Mapping[str, Array], now: Mapping[str, NDArray[np.bool_]]) -> Array:
+    """`(n, 3)` m: the part from the tool, the station once it is held, and the tray where it belongs from the part once that is known."""
+    tray = np.where(now["bad"][:, None], o["reject_from_part"], o["good_from_part"])
+    carried = np.where(now["done"][:, None], tray, o["station_from_tcp"])
+    return np.where(now["holding"][:, None], carried, o["part_from_tcp"])
+
+
+def act(o: Mapping[str, Array], grip_force: float) -> Array:
+    """`(n, 5)`: tool velocity in m/s, yaw rate in rad/s and grip force in N (negative closes) from the observation by term."""
+    now = marks(o)
+    holding, closing, stands, done = (now[name] for name in ("holding", "closing", "stands", "done"))
+    to_tray = np.where(now["bad"][:, None], o["reject_from_part"], o["good_from_part"])
     carried = np.where(done[:, None], _to_the_tray(o, to_tray), _to_the_camera(o))
     velocity = np.where(holding[:, None], carried, to_the_part(o, CARRY_Z))
     velocity = np.where(closing[:, None], velocity * np.array([0.5, 0.5, 0.0]), velocity)
-    velocity = np.where(stands[:, None], _away(o, gripped), velocity)
+    velocity = np.where(stands[:, None], _away(o, now["gripped"]), velocity)
     lifted = ramp(o["tcp"][:, 2], 0.10, 0.14)
     turn = np.where(done, o["view_turns"][:, 1], o["next_turn"])
     rate = np.where(stands, 0.0, np.where(holding, 5.0 * lifted * turn, 4.0 * o["grip_yaw"]))

@@ -113,6 +113,31 @@ def _height_left(s: Lookup) -> Array:
     return np.asarray(_part_seen(s)[..., 2] - HALF[2] - FLOOR)
 
 
+@once
+def _work(s: Lookup) -> Array:
+    """`(n, 5 + 3)`: how far the work is (0 or 1 each), and what it is about now, m."""
+    seen = {
+        "part_from_tcp": _grasp_from_tcp(s),
+        "grip_yaw": _grip_yaw(s),
+        "station_from_tcp": _station_from_tcp(s),
+        "good_from_part": _tray_from_part(GOOD)(s),
+        "reject_from_part": _tray_from_part(REJECT)(s),
+        "height_left": _height_left(s),
+        "worst_score": _worst(s),
+        "views_judged": s["views.judged"],
+        "given_up": _given_up(s).sum(axis=-1),
+        "gripper_width": s["gripper.width"],
+        "grip_force": s["grip.force"],
+    }
+    now = expert.marks(seen)
+    flags = np.column_stack([now[name] for name in expert.MARKS]).astype(np.float64)
+    return np.concatenate([flags, expert.aim(seen, now)], axis=1)
+
+
+def _aim(s: Lookup) -> Array:
+    return np.ascontiguousarray(_work(s)[:, len(expert.MARKS) :])
+
+
 def _inside(tray: Array) -> Derivation:
     def inside(s: Lookup) -> Array:
         at = s["part.pos"]
@@ -236,6 +261,11 @@ class Inspect(Task):
         "gripper_width": Term(lambda s: s["gripper.width"], "m"),
         "grip_force": Term(lambda s: s["grip.force"], "N", limit=20.0),
         "part_up": Term(lambda s: up_of(s["part.quat"]), "1"),
+        "work": Term(lambda s: _work(s)[:, : len(expert.MARKS)], "1", expert.MARKS),
+        "aim": Term(_aim, "m", ("x", "y", "z")),
+        "aim_30mm": Term(_aim, "m", ("x", "y", "z"), 0.03),
+        "aim_8mm": Term(_aim, "m", ("x", "y", "z"), 0.008),
+        "aim_gap_30mm": Term(lambda s: norm_xy(_aim(s)), "m", limit=0.03),
     }
 
     rewards = {
