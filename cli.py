@@ -235,7 +235,9 @@ def tasks_new(
     robot_files: Annotated[
         Path | None, typer.Option(help="The folder that holds all of its files, if not the MJCF's own.")
     ] = None,
-    tool_site: Annotated[str, typer.Option(help="The site where its tool sits, if its name does not say.")] = "",
+    tool_site: Annotated[
+        str, typer.Option(help="The site where its tool sits, if its name does not say.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """A new cell to change: task, expert, scene, parameters, suite and tests, which pass at once."""

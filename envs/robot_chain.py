@@ -45,7 +45,9 @@ def chain_of(anchors: Array, axes: Array, kinds: Sequence[Kind], tool: Array) ->
         alpha = float(np.arctan2(np.cross(z, onward) @ x, z @ onward))
     reached = _moved(frame, a, alpha)
     d = float((tool[:3, 3] - reached[:3, 3]) @ tool[:3, 2])
-    theta = float(np.arctan2(np.cross(reached[:3, 0], tool[:3, 0]) @ tool[:3, 2], reached[:3, 0] @ tool[:3, 0]))
+    theta = float(
+        np.arctan2(np.cross(reached[:3, 0], tool[:3, 0]) @ tool[:3, 2], reached[:3, 0] @ tool[:3, 0])
+    )
     return [*rows, ChainRow(a=a, alpha=alpha, d=d, theta=theta, joint="fixed")]
 
 
@@ -60,7 +62,9 @@ def _normal(p: Array, z: Array, q: Array, w: Array, frame: Array) -> tuple[Array
         foot = p + s * z
         to = foot + (between @ x) * x
         return x, foot, to
-    foot = frame[:3, 3] + ((p - frame[:3, 3]) - ((p - frame[:3, 3]) @ z) * z)  # beside the frame: d stays zero
+    foot = frame[:3, 3] + (
+        (p - frame[:3, 3]) - ((p - frame[:3, 3]) @ z) * z
+    )  # beside the frame: d stays zero
     gap = (q - foot) - ((q - foot) @ z) * z
     length = float(np.linalg.norm(gap))
     x = gap / length if length > PARALLEL else frame[:3, 0] - (frame[:3, 0] @ z) * z

@@ -18,8 +18,15 @@ Array = NDArray[np.float64]
 TURN = 2.0 * np.pi  # rad either way where a hinge has no range
 SPEED, SLIDE_SPEED = 2.0, 1.0  # rad/s, m/s
 ACCELERATION, SLIDE_ACCELERATION = 8.0, 4.0  # rad/s^2, m/s^2
-STRETCH, STRONGER, WEAKEST = 256, 3.0, 10.0  # poses looked at; times the torque that carries the arm; N*m or N
-GIVE, STIFFEST = 0.02, 125.0  # rad or m at which a servo pulls with all its force; 1/s, fastest natural frequency
+STRETCH, STRONGER, WEAKEST = (
+    256,
+    3.0,
+    10.0,
+)  # poses looked at; times the torque that carries the arm; N*m or N
+GIVE, STIFFEST = (
+    0.02,
+    125.0,
+)  # rad or m at which a servo pulls with all its force; 1/s, fastest natural frequency
 ROTOR, ROTOR_FULL = 0.1, 10.0  # kg*m^2 seen through the gear, of a joint with this torque in N*m or more
 
 
@@ -50,28 +57,56 @@ def drives_of(model: mujoco.MjModel, arm: Arm) -> tuple[Drives, list[Finding]]:
     idle = [name for name, found in zip(arm.joints, own, strict=True) if not found]
     if idle:
         raise BadInput(
-            f"no actuator drives {', '.join(idle)}; give each one, as <position joint=\"{idle[0]}\" kp=\"1000\" forcerange=\"-50 50\"/>"
+            f'no actuator drives {", ".join(idle)}; give each one, as <position joint="{idle[0]}" kp="1000" forcerange="-50 50"/>'
         )
     findings: list[Finding] = []
     low, high, ranged = _ranges(model, joints, arm)
-    findings.append(_line("joint ranges", ranged, arm, "of every joint", "2 pi rad either way are assumed"))
+    findings.append(_line("joint ranges", ranged, arm, "of every joint", "2 pi rad either way is assumed"))
     slides = model.jnt_type[joints] == mujoco.mjtJoint.mjJNT_SLIDE
     speed = np.array([_speed(model, found) for found in own])
     has_speed = np.isfinite(speed)
     speed = np.where(has_speed, speed, np.where(slides, SLIDE_SPEED, SPEED))
-    findings.append(_line("velocity limits", has_speed, arm, "from velocity servos", f"{SPEED:g} rad/s are assumed (MJCF has no place for them)"))
+    findings.append(
+        _line(
+            "velocity limits",
+            has_speed,
+            arm,
+            "from velocity servos",
+            f"{SPEED:g} rad/s is assumed (MJCF has no place for it)",
+        )
+    )
     acceleration = np.where(slides, SLIDE_ACCELERATION, ACCELERATION)
-    findings.append(Finding("acceleration limits", "assumed", f"MJCF has no place for them: {ACCELERATION:g} rad/s^2 are assumed"))
+    findings.append(
+        Finding(
+            "acceleration limits",
+            "assumed",
+            f"MJCF has no place for them: {ACCELERATION:g} rad/s^2 is assumed",
+        )
+    )
     said = [_torque(model, joint, found) for joint, found in zip(joints, own, strict=True)]
     torque, known = np.array([each[0] for each in said]), np.array([np.isfinite(each[0]) for each in said])
-    torque = np.where(known, torque, np.maximum(STRONGER * _carrying(model, joints, low, high), WEAKEST).round(1))
+    torque = np.where(
+        known, torque, np.maximum(STRONGER * _carrying(model, joints, low, high), WEAKEST).round(1)
+    )
     where = ", ".join(sorted({each[1] for each in said} - {""}))
-    findings.append(_line("torque limits", known, arm, f"from {where}", f"{STRONGER:g} times what carries the arm is assumed"))
+    findings.append(
+        _line(
+            "torque limits",
+            known,
+            arm,
+            f"from {where}",
+            f"{STRONGER:g} times what carries the arm is assumed",
+        )
+    )
     servos = [next((each for each in found if _is_servo(model, each)), None) for found in own]
     rotor, findings_of_servos, stiffness, damping = _servos(model, joints, servos, torque, arm)
-    assumed = {name for name, has in (("range", ranged), ("speed", has_speed), ("torque", known)) if not has.all()}
+    assumed = {
+        name for name, has in (("range", ranged), ("speed", has_speed), ("torque", known)) if not has.all()
+    }
     kept = tuple(each is not None for each in servos)
-    drives = Drives(low, high, speed, acceleration, torque, stiffness, damping, rotor, kept, frozenset(assumed))
+    drives = Drives(
+        low, high, speed, acceleration, torque, stiffness, damping, rotor, kept, frozenset(assumed)
+    )
     return drives, [*findings, *findings_of_servos]
 
 
@@ -105,7 +140,7 @@ def _ranges(model: mujoco.MjModel, joints: list[int], arm: Arm) -> tuple[Array, 
     limited = model.jnt_limited[joints].astype(bool)
     for name, joint, has in zip(arm.joints, joints, limited, strict=True):
         if not has and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_SLIDE:
-            raise BadInput(f"joint {name} slides and has no range; give it one, as range=\"0 0.5\"")
+            raise BadInput(f'joint {name} slides and has no range; give it one, as range="0 0.5"')
     low = np.where(limited, model.jnt_range[joints, 0], -TURN)
     return low, np.where(limited, model.jnt_range[joints, 1], TURN), limited
 
@@ -114,7 +149,13 @@ def _speed(model: mujoco.MjModel, actuators: list[int]) -> float:
     """The range of a velocity servo, infinite where there is none."""
     for each in actuators:
         gain, bias = model.actuator_gainprm[each, 0], model.actuator_biasprm[each]
-        if _plain(model, each) and bias[1] == 0.0 and gain > 0.0 and np.isclose(bias[2], -gain) and model.actuator_ctrllimited[each]:
+        if (
+            _plain(model, each)
+            and bias[1] == 0.0
+            and gain > 0.0
+            and np.isclose(bias[2], -gain)
+            and model.actuator_ctrllimited[each]
+        ):
             return float(np.abs(model.actuator_ctrlrange[each]).min() / model.actuator_gear[each, 0])
     return np.inf
 
@@ -170,9 +211,27 @@ def _servos(
     enough = damped + model.dof_damping[dofs] > 0.2 * critical
     damping = np.where(enough & ~np.isnan(own), damped, critical.round(1))
     lines = [_said("servos", ~np.isnan(own), arm, "every joint has a position servo", "changed",
-                   "has no position servo without gear: one of its torque takes the place of its actuator")]  # fmt: skip
-    lines.append(_said("servo damping", enough | np.isnan(own), arm, "enough", "assumed", "hardly damped: critical damping is assumed"))
-    lines.append(_said("rotor inertia", had > 0.0, arm, "armature of every joint", "assumed", f"no armature: up to {ROTOR:g} kg*m^2 assumed"))
+                   "another kind of actuator: a position servo with its torque takes its place")]  # fmt: skip
+    lines.append(
+        _said(
+            "servo damping",
+            enough | np.isnan(own),
+            arm,
+            "enough",
+            "assumed",
+            "hardly any: critical damping is assumed",
+        )
+    )
+    lines.append(
+        _said(
+            "rotor inertia",
+            had > 0.0,
+            arm,
+            "armature of every joint",
+            "assumed",
+            f"no armature: up to {ROTOR:g} kg*m^2 is assumed",
+        )
+    )
     return rotor, lines, stiffness, damping
 
 

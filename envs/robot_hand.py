@@ -6,6 +6,7 @@ tendon `width` presses each with that force. The site `tcp` lies between the fin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import mujoco
@@ -19,11 +20,23 @@ from .robot_survey import Arm, Finding, corners, solid
 Array = NDArray[np.float64]
 PREFIX = "genba/"  # of the names of Genba's own gripper
 GENBA = ("ur5e-2f85", "2f85.xml")
-LENGTH, GENBA_FORCE, GENBA_STROKE = 0.145, 60.0, 0.0425  # m, N, m of Genba's gripper, see assets/robots/ur5e-2f85
+GENBA_FORCE = 60.0  # N
 FORCE = 40.0  # N of fingers whose MJCF does not say
 DAMPING, ROTOR = 200.0, 0.1  # N*s/m, kg of each finger, as of Genba's own
 TIP = 0.012  # m from the fingertips to the tool point
 NARROW = 0.03  # m that fingers must open at least
+
+
+@dataclass(frozen=True)
+class Hand:
+    """The spec with a hand: its fingers' joints, the body that carries the tool, the most it presses with in N and whether the MJCF said so."""
+
+    spec: mujoco.MjSpec
+    fingers: tuple[str, ...]
+    tool_body: str
+    force: float
+    force_said: bool
+    findings: tuple[Finding, ...]
 
 
 def add_genba_gripper(spec: mujoco.MjSpec, arm: Arm) -> None:
@@ -52,8 +65,8 @@ def take_off(spec: mujoco.MjSpec, arm: Arm) -> None:
             spec.delete(joint.parent)
 
 
-def grip_force(model: mujoco.MjModel, arm: Arm) -> tuple[float, Finding]:
-    """The most in N that the MJCF lets the fingers press with, and the line of the list."""
+def grip_force(model: mujoco.MjModel, arm: Arm) -> float | None:
+    """The most in N that the MJCF lets the hand's joints press with, if it says so."""
     joints = {model.joint(name).id for name in arm.hand_joints}
     found = []
     for each in range(model.nu):
@@ -61,34 +74,50 @@ def grip_force(model: mujoco.MjModel, arm: Arm) -> tuple[float, Finding]:
         mine = kind == mujoco.mjtTrn.mjTRN_JOINT and target in joints
         if kind == mujoco.mjtTrn.mjTRN_TENDON:
             first, count = int(model.tendon_adr[target]), int(model.tendon_num[target])
-            mine = bool(joints & {int(each) for each in model.wrap_objid[first : first + count]})
+            mine = bool(joints & {int(wrapped) for wrapped in model.wrap_objid[first : first + count]})
         if mine and model.actuator_forcelimited[each]:
             found.append(float(np.abs(model.actuator_forcerange[each]).min()))
-    if found:
-        return min(found), Finding("gripper", "found", f"two sliding fingers, {min(found):g} N; driven by force from now on")
-    return FORCE, Finding("gripper", "assumed", f"two sliding fingers without a forcerange: {FORCE:g} N; driven by force from now on")
+    return min((force for force in found if force > 0.0), default=None)
 
 
-def fit_hand(spec: mujoco.MjSpec, arm: Arm, force: float) -> tuple[mujoco.MjSpec, tuple[str, ...], str, list[Finding]]:
-    """Give the arm a hand that Genba can drive: its own where that will do, else Genba's.
+def fit_hand(spec: mujoco.MjSpec, arm: Arm, force: float | None) -> Hand:
+    """Give the arm a hand that Genba can drive: its own where that will do, else Genba's; `force` in N is what the MJCF says of its own."""
+    if arm.hand != "fingers":
+        why = (
+            f"a hand of {len(arm.hand_joints)} joints is not two sliding fingers"
+            if arm.hand_joints
+            else "no hand"
+        )
+        return _genba_hand(spec, arm, why)
+    own, most = spec.copy(), FORCE if force is None else force
+    why = set_fingers(own, arm, most) or _too_narrow(own.compile(), arm.hand_joints)
+    if why:
+        return _genba_hand(spec, arm, why)
+    says = f"{FORCE:g} N is assumed (no forcerange)" if force is None else f"{force:g} N"
+    where = (
+        f"site {arm.point_from}"
+        if arm.point_from
+        else f"{1000 * TIP:g} mm inside the fingertips (no site tcp, pinch or grip)"
+    )
+    lines = (
+        Finding(
+            "gripper",
+            "assumed" if force is None else "found",
+            f"two sliding fingers, {says}; driven by force from now on",
+        ),
+        Finding("tool point", "found" if arm.point_from else "assumed", where),
+    )
+    return Hand(own, arm.hand_joints, arm.palm, most, force is not None, lines)
 
-    Returns the spec, the fingers' joints, the body that carries the tool, and lines of the list.
-    """
-    if arm.hand == "fingers":
-        own = spec.copy()
-        why = set_fingers(own, arm, force) or _too_narrow(own.compile(), arm.hand_joints)
-        if not why:
-            where = f"site {arm.point_from}" if arm.point_from else f"{1000 * TIP:g} mm inside the fingertips"
-            return own, arm.hand_joints, arm.palm, [Finding("tool point", "found" if arm.point_from else "assumed", where)]
-    else:
-        why = f"a hand of {len(arm.hand_joints)} joints is not two sliding fingers" if arm.hand_joints else "no hand"
+
+def _genba_hand(spec: mujoco.MjSpec, arm: Arm, why: str) -> Hand:
     if arm.hand_joints:
         take_off(spec, arm)
     add_genba_gripper(spec, arm)
     state: Literal["missing", "changed"] = "changed" if arm.hand_joints else "missing"
     gone = "it is taken off, and " if arm.hand_joints else ""
     line = Finding("gripper", state, f"{why}: {gone}Genba's two-finger gripper sits on the flange")
-    return spec, (f"{PREFIX}finger1", f"{PREFIX}finger2"), f"{PREFIX}palm", [line, Finding("tool point", "found", "that of Genba's gripper")]
+    return Hand(spec, (f"{PREFIX}finger1", f"{PREFIX}finger2"), f"{PREFIX}palm", GENBA_FORCE, False, (line,))
 
 
 def _too_narrow(model: mujoco.MjModel, joints: tuple[str, ...]) -> str:
@@ -109,7 +138,10 @@ def set_fingers(spec: mujoco.MjSpec, arm: Arm, force: float) -> str:
     ids = [model.joint(name).id for name in arm.hand_joints]
     if not model.jnt_limited[ids].all():
         return "its fingers have no range"
-    tips = [np.vstack([corners(model, data, geom) for geom in solid(model, spec.joint(name).parent.name)]) for name in arm.hand_joints]
+    tips = [
+        np.vstack([corners(model, data, geom) for geom in solid(model, spec.joint(name).parent.name)])
+        for name in arm.hand_joints
+    ]
     line = data.xaxis[ids[0]]
     apart = tips[0].mean(axis=0) - tips[1].mean(axis=0)
     if abs(float(apart @ line)) < 1e-3:
@@ -125,7 +157,15 @@ def set_fingers(spec: mujoco.MjSpec, arm: Arm, force: float) -> str:
     return ""
 
 
-def _reset(spec: mujoco.MjSpec, model: mujoco.MjModel, name: str, joint: int, sign: float, start: float, stroke: float) -> None:
+def _reset(
+    spec: mujoco.MjSpec,
+    model: mujoco.MjModel,
+    name: str,
+    joint: int,
+    sign: float,
+    start: float,
+    stroke: float,
+) -> None:
     """One finger: closed at zero, open at `stroke`."""
     it, body = spec.joint(name), int(model.jnt_bodyid[joint])
     axis, turned = sign * model.jnt_axis[joint], np.zeros(9)
@@ -150,7 +190,10 @@ def _together(spec: mujoco.MjSpec, joints: tuple[str, ...], force: float) -> Non
     motor.set_to_motor()
     motor.ctrlrange, motor.forcerange = [-force, force], [-force, force]
     motor.ctrllimited, motor.forcelimited = True, True
-    pads = [[geom for geom in spec.joint(name).parent.find_all("geom") if geom.contype or geom.conaffinity] for name in joints]
+    pads = [
+        [geom for geom in spec.joint(name).parent.find_all("geom") if geom.contype or geom.conaffinity]
+        for name in joints
+    ]
     for geom in (*pads[0], *pads[1]):
         geom.name, geom.condim, geom.priority, geom.solref = "", 4, 1, [0.005, 1.0]
         geom.friction = [max(float(geom.friction[0]), 1.0), 0.01, 0.0001]
@@ -178,7 +221,9 @@ def _tool_point(
     pose, own = np.eye(4), palm.xmat.reshape(3, 3)
     pose[:3, :3] = own.T @ np.column_stack([np.cross(opens, z), opens, z])
     pose[:3, 3] = own.T @ (point - palm.xpos)
-    spec.body(arm.palm).add_site(name="tcp", pos=pose[:3, 3], quat=quat_of(pose), size=[0.005, 0.0, 0.0], group=4)
+    spec.body(arm.palm).add_site(
+        name="tcp", pos=pose[:3, 3], quat=quat_of(pose), size=[0.005, 0.0, 0.0], group=4
+    )
 
 
 def opening(model: mujoco.MjModel, joints: tuple[str, ...]) -> tuple[float, float]:
@@ -191,7 +236,9 @@ def opening(model: mujoco.MjModel, joints: tuple[str, ...]) -> tuple[float, floa
         for name in joints:
             data.joint(name).qpos[0] = model.joint(name).range[at]
         mujoco.mj_forward(model, data)
-        gaps.append(min(mujoco.mj_geomDistance(model, data, a, b, 1.0, None) for a in sides[0] for b in sides[1]))
+        gaps.append(
+            min(mujoco.mj_geomDistance(model, data, a, b, 1.0, None) for a in sides[0] for b in sides[1])
+        )
     return max(gaps[0], 0.0), max(gaps[1], 0.0)
 
 

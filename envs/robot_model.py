@@ -56,7 +56,9 @@ def keep_files(spec: mujoco.MjSpec, source: Source, folder: Path) -> list[Path]:
         if each.file:
             each.file = _copy(each.file, source, folder, copied)
     for texture in spec.textures:
-        texture.cubefiles = [_copy(name, source, folder, copied) if name else "" for name in texture.cubefiles]
+        texture.cubefiles = [
+            _copy(name, source, folder, copied) if name else "" for name in texture.cubefiles
+        ]
     spec.compiler.meshdir = spec.compiler.texturedir = ""
     spec.strippath = False
     return [folder / name for name in copied.values()]
@@ -73,7 +75,10 @@ def _copy(name: str, source: Source, folder: Path, copied: dict[str, str]) -> st
         origin = source.assets[name]
         stem = re.sub(r"[^a-z0-9_-]+", "_", origin.stem.lower()) or "file"
         taken = set(copied.values())
-        names = (f"{FILES}/{stem}{more}{origin.suffix.lower()}" for more in ("", *(f"_{i}" for i in range(2, 2000))))
+        names = (
+            f"{FILES}/{stem}{more}{origin.suffix.lower()}"
+            for more in ("", *(f"_{i}" for i in range(2, 2000)))
+        )
         copied[name] = next(each for each in names if each not in taken)
         (folder / FILES).mkdir(exist_ok=True)
         shutil.copyfile(origin, folder / copied[name])
@@ -131,8 +136,18 @@ def add_sensors(spec: mujoco.MjSpec, arm: Arm, finger: str) -> None:
         for index, name in enumerate(arm.joints):
             spec.add_sensor(name=f"{signal}.{index + 1}", type=kind, objtype=joint, objname=name)
     for index in range(len(arm.joints)):
-        spec.add_sensor(name=f"arm.torque.{index + 1}", type=kinds.mjSENS_ACTUATORFRC, objtype=mujoco.mjtObj.mjOBJ_ACTUATOR, objname=f"arm{index + 1}")
-    for signal, kind in (("pos", kinds.mjSENS_FRAMEPOS), ("quat", kinds.mjSENS_FRAMEQUAT), ("vel", kinds.mjSENS_FRAMELINVEL), ("angvel", kinds.mjSENS_FRAMEANGVEL)):
+        spec.add_sensor(
+            name=f"arm.torque.{index + 1}",
+            type=kinds.mjSENS_ACTUATORFRC,
+            objtype=mujoco.mjtObj.mjOBJ_ACTUATOR,
+            objname=f"arm{index + 1}",
+        )
+    for signal, kind in (
+        ("pos", kinds.mjSENS_FRAMEPOS),
+        ("quat", kinds.mjSENS_FRAMEQUAT),
+        ("vel", kinds.mjSENS_FRAMELINVEL),
+        ("angvel", kinds.mjSENS_FRAMEANGVEL),
+    ):
         spec.add_sensor(name=f"tcp.{signal}", type=kind, objtype=site, objname="tcp")
     for name in ("flange", "elbow"):
         spec.add_sensor(name=f"{name}.pos", type=kinds.mjSENS_FRAMEPOS, objtype=site, objname=name)

@@ -15,9 +15,9 @@ Array = NDArray[np.float64]
 SCALES = (1.0, 0.85, 0.7, 0.55, 1.3, 1.6)  # of the scaffolded cell, tried in this order
 START = np.array([0.46, 0.0, 0.32])  # m, above the middle of the bench
 PLACES = np.array([[0.46, -0.25], [0.46, 0.25]])  # m, of part and mark
-SPREAD, TURN = 0.06, 0.9  # m and rad that they lie off
+SPREAD, TURN = 0.06, 1.1  # m and rad that they lie off
 LOW, HIGH = 0.008, 0.25  # m that the tool goes down and up to
-TRIES, STEPS = 40, 120
+TRIES, STEPS = 30, 120
 NEAR = 2e-3  # m and rad that a pose may miss its goal by
 MARGIN = 0.05  # rad or m that joints keep from the ends of their range
 CLEAR = 0.06  # m that the links keep above the bench
@@ -67,7 +67,9 @@ class _Reach:
         found: list[tuple[float, Array]] = []
         for _ in range(TRIES):
             for yaw in (-np.pi / 2, np.pi / 2):
-                q = self.solve(START * [scale, 1.0, 1.0], yaw, self.random.uniform(wide[1], wide[0]), 2 * STEPS)
+                q = self.solve(
+                    START * [scale, 1.0, 1.0], yaw, self.random.uniform(wide[1], wide[0]), 2 * STEPS
+                )
                 if q is not None:
                     found.append((self._ease(q), q))
         return [q for _, q in sorted(found, key=lambda each: -each[0])[:6]]
@@ -75,9 +77,17 @@ class _Reach:
     def serves(self, start: Array, scale: float) -> bool:
         """Whether the tool gets from the start pose to the corners of both places, up and down, turned either way."""
         for place in PLACES * scale:
-            for off in ((0.0, 0.0), (SPREAD, SPREAD), (SPREAD, -SPREAD), (-SPREAD, SPREAD), (-SPREAD, -SPREAD)):
+            for off in (
+                (0.0, 0.0),
+                (SPREAD, SPREAD),
+                (SPREAD, -SPREAD),
+                (-SPREAD, SPREAD),
+                (-SPREAD, -SPREAD),
+            ):
                 for turn in (-TURN, TURN):
-                    if not self._goes(start, START * [scale, 1.0, 1.0], np.array([*(place + off), HIGH]), turn):
+                    if not self._goes(
+                        start, START * [scale, 1.0, 1.0], np.array([*(place + off), HIGH]), turn
+                    ):
                         return False
         return True
 

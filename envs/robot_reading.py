@@ -63,10 +63,14 @@ def read(path: Path, root: Path | None = None) -> Source:
     for name in _named(trees):
         assets[name] = _inside(path, name, _folder(trees, name, path.parent), root, ASSETS)
         if len(assets) > FILES_MOST:
-            raise BadInput(f"{path}: names more than {FILES_MOST} files; take what the robot does not need out")
+            raise BadInput(
+                f"{path}: names more than {FILES_MOST} files; take what the robot does not need out"
+            )
     total = sum(each.stat().st_size for each in set(assets.values()))
     if total > BYTES_MOST:
-        raise BadInput(f"{path}: its files have {total >> 20} MB, {BYTES_MOST >> 20} are taken; make its meshes smaller")
+        raise BadInput(
+            f"{path}: its files have {total >> 20} MB, {BYTES_MOST >> 20} are taken; make its meshes smaller"
+        )
     _try(path)
     return Source(path, root, assets)
 
@@ -77,7 +81,9 @@ def _trees(path: Path, main: Path, root: Path, seen: list[Path]) -> Iterator[ET.
         raise BadInput(f"{path}: is included more than once, which MuJoCo does not allow")
     seen.append(path)
     if path.stat().st_size > XML_MOST:
-        raise BadInput(f"{path}: has {path.stat().st_size >> 20} MB, {XML_MOST >> 20} are taken; is it an MJCF?")
+        raise BadInput(
+            f"{path}: has {path.stat().st_size >> 20} MB, {XML_MOST >> 20} are taken; is it an MJCF?"
+        )
     try:
         text = path.read_text(encoding="utf-8")
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
@@ -91,7 +97,9 @@ def _trees(path: Path, main: Path, root: Path, seen: list[Path]) -> Iterator[ET.
     yield tree
     for element in tree.iter():
         if element.tag in NOT_TAKEN:
-            raise BadInput(f"{path}: has {NOT_TAKEN[element.tag]} (<{element.tag}>), which is not taken in; take it out")
+            raise BadInput(
+                f"{path}: has {NOT_TAKEN[element.tag]} (<{element.tag}>), which is not taken in; take it out"
+            )
         if element.tag == "include":
             name = element.get("file", "")
             folders = (main, path.parent)
@@ -104,7 +112,9 @@ def _named(trees: list[ET.Element]) -> Iterator[str]:
     for tree in trees:
         for element in tree.iter():
             if element.tag in ("mesh", "texture"):
-                yield from (value for key, value in element.attrib.items() if key.startswith("file") and value)
+                yield from (
+                    value for key, value in element.attrib.items() if key.startswith("file") and value
+                )
 
 
 def _folder(trees: list[ET.Element], name: str, main: Path) -> Path:
@@ -140,5 +150,9 @@ def _try(path: Path) -> None:
     except subprocess.TimeoutExpired:
         raise BadInput(f"{path}: MuJoCo was not done with it after {TRIAL_S} s; make it smaller") from None
     if trial.returncode:
-        said = trial.stderr.rpartition("said: ")[2] if "said: " in trial.stderr else "it crashed or ran out of memory"
+        said = (
+            trial.stderr.rpartition("said: ")[2]
+            if "said: " in trial.stderr
+            else "it crashed or ran out of memory"
+        )
         raise BadInput(f"{path}: MuJoCo {mujoco.__version__} does not compile it: {one_line(said)}")

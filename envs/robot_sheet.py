@@ -17,23 +17,23 @@ from numpy.typing import NDArray
 
 from .robot_chain import Kind, chain_of
 from .robot_drives import Drives
+from .robot_hand import PREFIX, Hand
 from .robot_reading import Source
 
 Array = NDArray[np.float64]
 AS_WRITTEN = "as the MJCF has it; compare it with the data sheet"
+OF_GENBA = "of Genba's own gripper, see robot ur5e-2f85"
 NO_PLACE = "MJCF has no place for it; take it from the data sheet"
 
 
 def sheet(
-    name: str, source: Source, model: mujoco.MjModel, joints: Sequence[str], fingers: Sequence[str], tool_body: str,
-    drives: Drives, force: tuple[float, bool], home: Array,
+    name: str, source: Source, model: mujoco.MjModel, joints: Sequence[str], hand: Hand, drives: Drives, home: Array
 ) -> str:  # fmt: skip
     """The text of the YAML file.
 
     Args:
         model: the robot as it was written, alone, with its names as in a cell.
-        joints, fingers, tool_body: names as the MJCF has them, which a cell puts `name`/ before.
-        force: of the gripper in N, and whether the MJCF said so.
+        joints: names as the MJCF has them, which a cell puts `name`/ before; so are the hand's.
         home: `(J,)` rad or m.
     """
     prefix = f"{name}/"
@@ -41,35 +41,59 @@ def sheet(
     turns = [model.joint(prefix + joint).type[0] == mujoco.mjtJoint.mjJNT_HINGE for joint in joints]
     unit = "rad" if all(turns) else "rad or m"
     head: dict[str, Any] = {
-        "name": name, "title": name, "model": f"{name}.xml", "prefix": prefix, "root": name, "tool_body": prefix + tool_body,
+        "name": name, "title": name, "model": f"{name}.xml", "prefix": prefix, "root": name, "tool_body": prefix + hand.tool_body,
         "tcp_site": f"{prefix}tcp", "joints": [prefix + joint for joint in joints],
         "actuators": [f"arm{i + 1}" for i in range(len(joints))],
-        "gripper": {"kind": "fingers", "actuator": "grip", "joints": [prefix + finger for finger in fingers]},
+        "gripper": {"kind": "fingers", "actuator": "grip", "joints": [prefix + finger for finger in hand.fingers]},
     }  # fmt: skip
-    chain = {"source": "derived", "rows": _chain(model, [prefix + joint for joint in joints], turns, f"{prefix}tcp")}
-    sources = {"mjcf": f"{source.path.name} (sha256 {sha[:16]})", "derived": "computed from the MJCF", "genba": "this project"}
-    stroke = float(model.joint(prefix + fingers[0]).range[1])
+    chain = {
+        "source": "derived",
+        "rows": _chain(model, [prefix + joint for joint in joints], turns, f"{prefix}tcp"),
+    }
+    sources = {
+        "mjcf": f"{source.path.name} (sha256 {sha[:16]})",
+        "derived": "computed from the MJCF",
+        "genba": "this project",
+    }
+    stroke = float(model.joint(prefix + hand.fingers[0]).range[1])
 
     def row(limit: str, value: object, of: str, said: bool, note: str = "") -> dict[str, Any]:
-        at = {"source": "mjcf", "confidence": "recalled"} if said else {"source": "genba", "confidence": "project_assumption"}
-        return {"id": limit, "value": value, "unit": of, **at, "note": note or (AS_WRITTEN if said else NO_PLACE)}
+        at = (
+            {"source": "mjcf", "confidence": "recalled"}
+            if said
+            else {"source": "genba", "confidence": "project_assumption"}
+        )
+        return {
+            "id": limit,
+            "value": value,
+            "unit": of,
+            **at,
+            "note": note or (AS_WRITTEN if said else NO_PLACE),
+        }
 
     missing = drives.assumed
-    no_range, no_torque = "the MJCF has no range for some joint", "the MJCF has no torque limit for some joint: three times what carries the arm"
+    no_range, no_torque = (
+        "the MJCF has no range for some joint",
+        "the MJCF has no torque limit for some joint: three times what carries the arm",
+    )
     limits = [
         row("joint.position.min", _plain(drives.low), unit, "range" not in missing, no_range if "range" in missing else ""),
         row("joint.position.max", _plain(drives.high), unit, "range" not in missing, no_range if "range" in missing else ""),
         row("joint.velocity.max", _plain(drives.speed), f"{unit}/s" if unit == "rad" else "rad/s or m/s", "speed" not in missing),
         row("joint.acceleration.max", _plain(drives.acceleration), "rad/s^2" if unit == "rad" else "rad/s^2 or m/s^2", False),
         row("joint.torque.max", _plain(drives.torque), "N*m" if unit == "rad" else "N*m or N", "torque" not in missing, no_torque if "torque" in missing else ""),
-        row("gripper.force.max", force[0], "N", force[1]),
-        row("gripper.position.max", stroke, "m", force[1]),
+        row("gripper.force.max", hand.force, "N", hand.force_said, OF_GENBA if hand.tool_body.startswith(PREFIX) else ""),
+        row("gripper.position.max", stroke, "m", not hand.tool_body.startswith(PREFIX), "" if not hand.tool_body.startswith(PREFIX) else OF_GENBA),
         row("home", [round(float(each), 6) for each in home], unit, False, "computed: the tool above the middle of the cell, pointing down"),
     ]  # fmt: skip
     bodies = {body: row for body, row in _bodies(model)}
-    text = [f"# {name}, taken in from {source.path.name}. Put figures of the data sheet here, with their source and confidence."]
+    text = [
+        f"# {name}, taken in from {source.path.name}. Put figures of the data sheet here, with their source and confidence."
+    ]
     for part in (head, {"chain": chain}, {"sources": sources}, {"limits": limits}, {"bodies": bodies}):
-        text.append(yaml.safe_dump(part, sort_keys=False, allow_unicode=True, default_flow_style=None, width=220))
+        text.append(
+            yaml.safe_dump(part, sort_keys=False, allow_unicode=True, default_flow_style=None, width=220)
+        )
     return "\n".join(text)
 
 
@@ -77,7 +101,9 @@ def _plain(values: Array) -> list[float]:
     return [float(value) for value in values]
 
 
-def _chain(model: mujoco.MjModel, joints: Sequence[str], turns: Sequence[bool], site: str) -> list[dict[str, Any]]:
+def _chain(
+    model: mujoco.MjModel, joints: Sequence[str], turns: Sequence[bool], site: str
+) -> list[dict[str, Any]]:
     """Rows of the chain with all joints of the arm at zero."""
     data = mujoco.MjData(model)
     ids = [model.joint(joint).id for joint in joints]
@@ -87,7 +113,13 @@ def _chain(model: mujoco.MjModel, joints: Sequence[str], turns: Sequence[bool], 
     tool[:3, :3], tool[:3, 3] = data.site(site).xmat.reshape(3, 3), data.site(site).xpos
     kinds: list[Kind] = ["revolute" if turn else "prismatic" for turn in turns]
     rows = chain_of(data.xanchor[ids], data.xaxis[ids], kinds, tool)
-    return [{key: round(value, 12) if isinstance(value, float) else value for key, value in row.model_dump().items()} for row in rows]
+    return [
+        {
+            key: round(value, 12) if isinstance(value, float) else value
+            for key, value in row.model_dump().items()
+        }
+        for row in rows
+    ]
 
 
 def _bodies(model: mujoco.MjModel) -> list[tuple[str, dict[str, Any]]]:
@@ -102,6 +134,12 @@ def _bodies(model: mujoco.MjModel) -> list[tuple[str, dict[str, Any]]]:
         axes = flat.reshape(3, 3)
         full = axes @ np.diag(body.inertia) @ axes.T
         inertia = [float(full[at]) for at in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
-        row = {"mass": float(body.mass[0]), "com": _plain(body.ipos), "inertia": inertia, "source": "mjcf", "confidence": "recalled"}
+        row = {
+            "mass": float(body.mass[0]),
+            "com": _plain(body.ipos),
+            "inertia": inertia,
+            "source": "mjcf",
+            "confidence": "recalled",
+        }
         found.append((body.name, row))
     return found

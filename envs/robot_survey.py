@@ -18,7 +18,9 @@ HINGE, SLIDE, FREE = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, m
 AXES = (6, 7)
 HAND_DEPTH = 2  # joints in a row that a finger may have
 TOOL_POINT = re.compile(r"(^|[_/.-])(tcp|grip_site|grip|pinch|grasp)($|[_/.-])", re.I)
-FLANGE = re.compile(r"attachment|flange|tool0|ee_link|end_effector|right_hand|(^|[_/.-])(ee|tool|hand)($|[_/.-])", re.I)
+FLANGE = re.compile(
+    r"attachment|flange|tool0|ee_link|end_effector|right_hand|(^|[_/.-])(ee|tool|hand)($|[_/.-])", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ def survey(spec: mujoco.MjSpec, site: str = "") -> Arm:
         raise BadInput(f"no arm of 6 or 7 axes: {what} before it ends or branches at body {end.name}")
     last = row[-1].parent
     below = [body for body in last.find_all("body") if body.name != last.name]
-    moving = [joint for body in below for joint in body.joints if joint.name not in {each.name for each in row}]
+    moving = [
+        joint for body in below for joint in body.joints if joint.name not in {each.name for each in row}
+    ]
     hand: Hand = "none" if not moving else "fingers" if _sliding(model, data, moving) else "other"
     flange, where = _flange(model, data, [each.name for each in row], last.name, below, moving, site)
     sites = [each.name for body in (last, *below) for each in body.sites]
@@ -134,7 +138,9 @@ def _row_to(spec: mujoco.MjSpec, site: str) -> tuple[list[Any], list[Any], Any]:
     while path[0].parent.name != "world":
         path.insert(0, path[0].parent)
     row = [joint for body in path for joint in body.joints if joint.type != FREE]
-    others = [child for body in path[:-1] for child in body.bodies if child.name not in {each.name for each in path}]
+    others = [
+        child for body in path[:-1] for child in body.bodies if child.name not in {each.name for each in path}
+    ]
     aside = [joint for other in others for each in _all(other) for joint in each.joints]
     return row, aside, path[-1]
 
@@ -154,7 +160,11 @@ def _all(body: Any) -> list[Any]:
 
 def _sliding(model: mujoco.MjModel, data: mujoco.MjData, moving: list[Any]) -> bool:
     """Two joints of two bodies that slide along one line, with shapes that collide."""
-    if len(moving) != 2 or any(joint.type != SLIDE for joint in moving) or moving[0].parent == moving[1].parent:
+    if (
+        len(moving) != 2
+        or any(joint.type != SLIDE for joint in moving)
+        or moving[0].parent == moving[1].parent
+    ):
         return False
     one, other = (data.xaxis[model.joint(joint.name).id] for joint in moving)
     return abs(float(one @ other)) > 0.999 and all(solid(model, joint.parent.name) for joint in moving)
@@ -185,12 +195,18 @@ def _flange(
     named = [(f"site {model.site(i).name}", _pose(data.site_xpos[i], data.site_xmat[i])) for i in sites
              if (model.site(i).name == site if site else FLANGE.search(model.site(i).name))]  # fmt: skip
     if not site:
-        named += [(f"body {name}", _pose(data.body(name).xpos, data.body(name).xmat)) for name in still if FLANGE.search(name)]
+        named += [
+            (f"body {name}", _pose(data.body(name).xpos, data.body(name).xmat))
+            for name in still
+            if FLANGE.search(name)
+        ]
     for where, pose in named:
         if abs(float(pose[:3, 2] @ axis)) > 0.9:
             return np.linalg.inv(base) @ pose, where
     if site:
-        raise BadInput(f"site {site}: does not sit on the arm's last body with its z along the last axis, where a tool sits")
+        raise BadInput(
+            f"site {site}: does not sit on the arm's last body with its z along the last axis, where a tool sits"
+        )
     return np.linalg.inv(base) @ _end_of_axis(model, data, joints, carried), ""
 
 
@@ -202,7 +218,10 @@ def _end_of_axis(model: mujoco.MjModel, data: mujoco.MjData, joints: list[str], 
     centres = [data.geom_xpos[geom] for geom in geoms] or [data.xipos[model.joint(joints[-1]).bodyid[0]]]
     side = float((np.mean(centres, axis=0) - data.xanchor[before]) @ axis)
     z = axis if side >= 0.0 else -axis
-    far = max((float(((corner - anchor) @ z).max()) for corner in map(lambda g: corners(model, data, g), geoms)), default=0.0)
+    far = max(
+        (float(((corner - anchor) @ z).max()) for corner in map(lambda g: corners(model, data, g), geoms)),
+        default=0.0,
+    )
     x = np.cross(np.eye(3)[int(np.abs(z).argmin())], z)
     pose = np.eye(4)
     pose[:3, 0], pose[:3, 2] = x / np.linalg.norm(x), z

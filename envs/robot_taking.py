@@ -4,7 +4,6 @@ what it came from and how sure that is; a list says what Genba needs and what wa
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shutil
@@ -15,23 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
-import numpy as np
-from numpy.typing import NDArray
 
 from .errors import BadInput, one_line
-from .robot_drives import drives_of
-from .robot_hand import GENBA_FORCE, fit_hand, grip_force
+from .robot_drives import Drives, drives_of
+from .robot_hand import Hand, fit_hand, grip_force
+from .robot_list import of_arm, of_files, of_shapes
 from .robot_model import add_sensors, add_sites, keep_files, only_the_arm, set_drives, stand_up, written
 from .robot_reach import Place, place_of
 from .robot_reading import Source, read
 from .robot_sheet import sheet
 from .robot_survey import Arm, Finding, name_all, survey
 from .robots import Robot, read_robot
+from .signals import Array
 from .tools import put
-
-Array = NDArray[np.float64]
-LICENCES = re.compile(r"^(licen[cs]e|copying|notice)", re.I)
-LICENCE_MOST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,10 +40,12 @@ class Taken:
 
 def robot_name(path: Path) -> str:
     """The name that an MJCF's robot gets: its model's, in lower case with hyphens. Raises BadInput where it has none that will do."""
-    found = re.search(r"<mujoco\b[^>]*\bmodel=[\"']([^\"']*)", path.read_text(encoding="utf-8", errors="replace"))
+    found = re.search(
+        r"<mujoco\b[^>]*\bmodel=[\"']([^\"']*)", path.read_text(encoding="utf-8", errors="replace")
+    )
     name = re.sub(r"[^a-z0-9]+", "-", (found[1] if found else path.stem).lower()).strip("-")[:40]
     if not re.match(r"[a-z]", name):
-        raise BadInput(f"{path}: give its robot a name, as <mujoco model=\"my-arm\">")
+        raise BadInput(f'{path}: give its robot a name, as <mujoco model="my-arm">')
     return name
 
 
@@ -58,7 +55,9 @@ def taken_in(name: str, robots: Path) -> Robot | None:
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or not file.is_file():
         return None
     if "\nprefix: " not in file.read_text(encoding="utf-8"):
-        raise BadInput(f"robot {name} is Genba's own: genba tasks new without --robot, then docs/add-a-cell.md, 'Another robot'")
+        raise BadInput(
+            f"robot {name} is Genba's own: genba tasks new without --robot, then docs/add-a-cell.md, 'Another robot'"
+        )
     return read_robot(file)
 
 
@@ -72,7 +71,9 @@ def taking(path: Path, robots: Path, root: Path | None = None, site: str = "") -
     name = robot_name(source.path)
     home = robots / name
     if home.exists():
-        raise BadInput(f"{home}: stands already; --robot {name} puts that robot into a cell, another needs another <mujoco model=\"...\">")
+        raise BadInput(
+            f'{source.path}: a robot {name} stands in {robots}; --robot {name} puts it into a cell, yours needs another name: <mujoco model="...">'
+        )
     draft = Path(tempfile.mkdtemp(prefix=".taking-", dir=robots.parent))
     try:
         draft.chmod(0o755)
@@ -88,7 +89,7 @@ def _take(source: Source, name: str, folder: Path, site: str) -> Taken:
         return _made(source, name, folder, site)
     except BadInput as error:
         raise BadInput(f"{source.path}: {error}") from None
-    except (ValueError, RuntimeError, mujoco.FatalError) as error:
+    except (ValueError, RuntimeError, RecursionError, mujoco.FatalError) as error:
         raise BadInput(f"{source.path}: MuJoCo refuses what became of it: {one_line(error)}") from None
 
 
@@ -99,77 +100,37 @@ def _made(source: Source, name: str, folder: Path, site: str) -> Taken:
     arm = survey(spec, site)
     model = spec.compile()
     drives, of_drives = drives_of(model, arm)
-    findings = [*_of_arm(arm), *of_drives, *_of_shapes(model, arm)]
-    force = grip_force(model, arm) if arm.hand == "fingers" else (math.nan, None)
-    only_the_arm(spec, arm)
-    keep_files(spec, source, folder)
-    spec.modelfiledir = str(folder)
+    findings = [*of_arm(arm), *of_drives, *of_shapes(model, arm)]
     file = folder / f"{name}.xml"
+    hand = _drawn(source, spec, arm, drives, grip_force(model, arm), file)
+    findings += [*hand.findings, *of_files(source, folder)]
+    whole = mujoco.MjSpec()
+    put(whole, str(file), f"{name}/", name)
+    alone = whole.compile()
+
+    def noted(home: Array) -> Robot:
+        """The YAML with this home pose, and what is read from it."""
+        text = sheet(name, source, alone, arm.joints, hand, drives, home)
+        file.with_suffix(".yaml").write_text(text, encoding="utf-8")
+        return read_robot(file.with_suffix(".yaml"))
+
+    place = place_of(noted(0.5 * (drives.low + drives.high)))
+    return Taken(noted(place.start), place, tuple(findings))
+
+
+def _drawn(
+    source: Source, spec: mujoco.MjSpec, arm: Arm, drives: Drives, force: float | None, file: Path
+) -> Hand:
+    """Write the robot's MJCF with its files beside it."""
+    only_the_arm(spec, arm)
+    keep_files(spec, source, file.parent)
+    spec.modelfiledir = str(file.parent)
     file.write_text(written(spec), encoding="utf-8")
     spec = mujoco.MjSpec.from_file(str(file))  # in one notation from here on
     stand_up(spec, arm)
-    spec, fingers, tool_body, of_hand = fit_hand(spec, arm, force[0])
-    own = fingers == arm.hand_joints
-    add_sites(spec, arm)
-    set_drives(spec, arm, drives)
-    add_sensors(spec, arm, fingers[0])
-    file.write_text(written(spec), encoding="utf-8")
-    findings += [*([force[1]] if own and force[1] else []), *of_hand, *_of_files(source, folder)]
-    most = (force[0], force[1].state == "found") if own and force[1] else (GENBA_FORCE, False)
-
-    def put_down(home: Array) -> Robot:
-        text = sheet(name, source, alone, arm.joints, fingers, tool_body, drives, most, home)
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-        return read_robot(folder / f"{name}.yaml")
-
-    alone = mujoco.MjSpec()
-    put(alone, str(file), f"{name}/", name)
-    alone = alone.compile()
-    place = place_of(put_down(0.5 * (drives.low + drives.high)))
-    return Taken(put_down(place.start), place, tuple(findings))
-
-
-def _of_arm(arm: Arm) -> list[Finding]:
-    lines = [Finding("arm", "found", f"{len(arm.joints)} joints in a row: {', '.join(arm.joints)}")]
-    if arm.aside:
-        lines.append(Finding("other joints", "changed", f"{', '.join(arm.aside)}: fixed where they stand"))
-    if arm.flange_from:
-        return [*lines, Finding("flange", "found", arm.flange_from)]
-    return [*lines, Finding("flange", "assumed", "no site or body named as one: the end of the last axis (--tool-site names one)")]
-
-
-def _of_shapes(model: mujoco.MjModel, arm: Arm) -> list[Finding]:
-    """Collision shapes, masses, weight that the simulator takes off, Genba's sensors."""
-    bodies = [model.body(int(model.joint(name).bodyid[0])) for name in arm.joints]
-    bare = [body.name for body in bodies if not any(model.geom_contype[g] or model.geom_conaffinity[g] for g in range(model.ngeom) if model.geom_bodyid[g] == body.id)]
-    lines = [Finding("collision shapes", "missing", f"of {', '.join(bare)}: nothing stops them") if bare else Finding("collision shapes", "found", "of every link")]
-    odd = [body.name for body in bodies if _odd(float(body.mass[0]), body.inertia)]
-    lines.append(Finding("masses", "missing", f"of {', '.join(odd)}: lighter than 10 g, or an inertia that no body of that mass has") if odd
-                 else Finding("masses", "found", f"{float(model.body_mass[[body.id for body in bodies]].sum()):.1f} kg of moving links"))  # fmt: skip
-    if any(model.body_gravcomp[body.id] for body in bodies):
-        lines.append(Finding("gravity", "changed", "gravcomp is taken out: the drives carry the arm, told its weight beforehand"))
-    sensors = {model.sensor(i).name for i in range(model.nsensor)}
-    has = {"arm.q.1", "arm.qd.1", "arm.torque.1", "tcp.pos"} <= sensors
-    lines.append(Finding("sensors", "found" if has else "missing", "named as Genba's" if has else "arm.q, arm.qd, arm.torque, tcp, flange, elbow, gripper.q are added"))
-    return lines
-
-
-def _odd(mass: float, inertia: Array) -> bool:
-    a, b, c = sorted(float(each) for each in inertia)
-    return mass < 0.01 or a <= 0.0 or a + b < c * (1.0 - 1e-6) or c > mass * 1.0**2
-
-
-def _of_files(source: Source, folder: Path) -> list[Finding]:
-    """The licence beside the MJCF, copied; and how much else was."""
-    places = dict.fromkeys((source.path.parent, source.root))
-    found = [each for place in places for each in sorted(place.iterdir())
-             if LICENCES.match(each.name) and each.is_file() and each.resolve().is_relative_to(source.root) and each.stat().st_size < LICENCE_MOST]  # fmt: skip
-    for each in found:
-        shutil.copyfile(each, folder / each.name)
-    copied = [each for each in folder.rglob("*") if each.is_file()]
-    size = sum(each.stat().st_size for each in copied)
-    if found:
-        line = Finding("licence", "found", f"{', '.join(each.name for each in found)}, copied")
-    else:
-        line = Finding("licence", "missing", "no LICENSE beside the MJCF: find out whether you may pass it on before you commit it")
-    return [line, Finding("files", "found", f"{len(copied)}, {size / 1e6:.1f} MB")]
+    hand = fit_hand(spec, arm, force)
+    add_sites(hand.spec, arm)
+    set_drives(hand.spec, arm, drives)
+    add_sensors(hand.spec, arm, hand.fingers[0])
+    file.write_text(written(hand.spec), encoding="utf-8")
+    return hand
