@@ -13,7 +13,7 @@ from .robots import Robot
 from .signals import Array
 
 WORKSPACE = np.array([[0.20, -0.52, 0.004], [0.78, 0.52, 0.70]])  # m, of a cell of scale 1
-HALF_WIDTH, FORCE = 0.016, 40.0  # m of the part across the fingers, N
+HALF_WIDTH, FORCE, TURN = 0.016, 40.0, 2.0  # m of the part across the fingers, N, rad/s
 
 
 def words_of(robot: Robot, place: Place) -> dict[str, str]:
@@ -42,6 +42,7 @@ def words_of(robot: Robot, place: Place) -> dict[str, str]:
         "half": f"{min(HALF_WIDTH, 0.2 * opened):.4f}",
         "force": f"{min(FORCE, robot.gripper.force_max):.1f}",
         "force_limit": f"{2.5 * min(FORCE, robot.gripper.force_max):.1f}",
+        "turn": f"{min(TURN, 0.8 * float(robot.qd_max[-1])):.4g}",
         "open": f"{1.5 * robot.gripper.position_max:.4g}",
         "left": f"subtree1={quoteattr(left)}",
         "right": f"subtree1={quoteattr(right)}",

@@ -6,6 +6,7 @@ Genba's controllers speak to position servos. A servo that is one stays as it is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import mujoco
 import numpy as np
@@ -32,8 +33,10 @@ ROTOR, ROTOR_FULL = 0.1, 10.0  # kg*m^2 seen through the gear, of a joint with t
 
 @dataclass(frozen=True)
 class Drives:
-    """One entry a joint, `(J,)`, in SI: ranges, speed, acceleration, torque, and the servo's stiffness, damping and rotor; `kept` are servos that
-    the MJCF had, `assumed` the names of what it did not say."""
+    """One entry a joint, `(J,)`, in SI: ranges, speed, acceleration, torque, and the servo's stiffness, damping and rotor.
+
+    `assumed` names what the MJCF does not say of every joint: range, speed, torque.
+    """
 
     low: Array
     high: Array
@@ -43,7 +46,6 @@ class Drives:
     stiffness: Array
     damping: Array
     rotor: Array
-    kept: tuple[bool, ...]
     assumed: frozenset[str]
 
 
@@ -56,65 +58,47 @@ def drives_of(model: mujoco.MjModel, arm: Arm) -> tuple[Drives, list[Finding]]:
     own = [_actuators(model, joint) for joint in joints]
     idle = [name for name, found in zip(arm.joints, own, strict=True) if not found]
     if idle:
-        raise BadInput(
-            f'no actuator drives {", ".join(idle)}; give each one, as <position joint="{idle[0]}" kp="1000" forcerange="-50 50"/>'
-        )
-    findings: list[Finding] = []
-    low, high, ranged = _ranges(model, joints, arm)
-    findings.append(_line("joint ranges", ranged, arm, "of every joint", "2 pi rad either way is assumed"))
+        example = f'<position joint="{idle[0]}" kp="1000" forcerange="-50 50"/>'
+        raise BadInput(f"no actuator drives {', '.join(idle)}; give each one, as {example}")
     slides = model.jnt_type[joints] == mujoco.mjtJoint.mjJNT_SLIDE
-    speed = np.array([_speed(model, found) for found in own])
-    has_speed = np.isfinite(speed)
-    speed = np.where(has_speed, speed, np.where(slides, SLIDE_SPEED, SPEED))
-    findings.append(
-        _line(
-            "velocity limits",
-            has_speed,
-            arm,
-            "from velocity servos",
-            f"{SPEED:g} rad/s is assumed (MJCF has no place for it)",
-        )
-    )
+    low, high, ranged = _ranges(model, joints, arm)
+    speed, fast = _filled([_speed(model, found) for found in own], np.where(slides, SLIDE_SPEED, SPEED))
+    bounds = [_torque(model, joint, found) for joint, found in zip(joints, own, strict=True)]
+    enough = np.maximum(STRONGER * _carrying(model, joints, low, high), WEAKEST).round(1)
+    torque, strong = _filled([bound for bound, _ in bounds], enough)
+    where = ", ".join(sorted({said for _, said in bounds} - {""}))
+    servos, servo_lines = _servos(model, joints, own, torque, arm)
+    findings = [
+        _line("joint ranges", ranged, arm, "of every joint", "no range, 2 pi rad either way is assumed"),
+        _line("velocity limits", fast, arm, "of velocity servos", f"{SPEED:g} rad/s is assumed (MJCF has no place for it)"),
+        _line("acceleration limits", fast & False, arm, "", f"{ACCELERATION:g} rad/s^2 is assumed (MJCF has no place for it)"),
+        _line("torque limits", strong, arm, f"from {where}", f"no limit, {STRONGER:g} times what carries the arm is assumed"),
+    ]  # fmt: skip
+    said = (("range", ranged), ("speed", fast), ("torque", strong))
+    assumed = frozenset(name for name, known in said if not known.all())
     acceleration = np.where(slides, SLIDE_ACCELERATION, ACCELERATION)
-    findings.append(
-        Finding(
-            "acceleration limits",
-            "assumed",
-            f"MJCF has no place for them: {ACCELERATION:g} rad/s^2 is assumed",
-        )
-    )
-    said = [_torque(model, joint, found) for joint, found in zip(joints, own, strict=True)]
-    torque, known = np.array([each[0] for each in said]), np.array([np.isfinite(each[0]) for each in said])
-    torque = np.where(
-        known, torque, np.maximum(STRONGER * _carrying(model, joints, low, high), WEAKEST).round(1)
-    )
-    where = ", ".join(sorted({each[1] for each in said} - {""}))
-    findings.append(
-        _line(
-            "torque limits",
-            known,
-            arm,
-            f"from {where}",
-            f"{STRONGER:g} times what carries the arm is assumed",
-        )
-    )
-    servos = [next((each for each in found if _is_servo(model, each)), None) for found in own]
-    rotor, findings_of_servos, stiffness, damping = _servos(model, joints, servos, torque, arm)
-    assumed = {
-        name for name, has in (("range", ranged), ("speed", has_speed), ("torque", known)) if not has.all()
-    }
-    kept = tuple(each is not None for each in servos)
-    drives = Drives(
-        low, high, speed, acceleration, torque, stiffness, damping, rotor, kept, frozenset(assumed)
-    )
-    return drives, [*findings, *findings_of_servos]
+    return Drives(low, high, speed, acceleration, torque, *servos, assumed), [*findings, *servo_lines]
 
 
-def _line(what: str, known: NDArray[np.bool_], arm: Arm, found: str, assumed: str) -> Finding:
+def _filled(values: list[float], otherwise: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """The values, where they are finite, else others; and where they are."""
+    known = np.isfinite(values)
+    return np.where(known, values, otherwise), known
+
+
+def _line(
+    what: str,
+    known: NDArray[np.bool_],
+    arm: Arm,
+    found: str,
+    otherwise: str,
+    state: Literal["assumed", "changed"] = "assumed",
+) -> Finding:
+    """One line: what was found of every joint, or of which it was not and what stands there instead."""
     if known.all():
         return Finding(what, "found", found)
-    names = "no joint has one" if not known.any() else "none of " + ", ".join(np.array(arm.joints)[~known])
-    return Finding(what, "assumed", f"{names}: {assumed}")
+    names = "every joint" if not known.any() else ", ".join(np.array(arm.joints)[~known])
+    return Finding(what, state, f"{names}: {otherwise}")
 
 
 def _actuators(model: mujoco.MjModel, joint: int) -> list[int]:
@@ -192,51 +176,32 @@ def _carrying(model: mujoco.MjModel, joints: list[int], low: Array, high: Array)
 
 
 def _servos(
-    model: mujoco.MjModel, joints: list[int], servos: list[int | None], torque: Array, arm: Arm
-) -> tuple[Array, list[Finding], Array, Array]:
-    """Rotors, lines of the list, stiffness and damping, `(J,)` each."""
-    dofs = model.jnt_dofadr[joints]
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    full = np.zeros((model.nv, model.nv))
-    mujoco.mj_fullM(model, data, full)
+    model: mujoco.MjModel, joints: list[int], own: list[list[int]], torque: Array, arm: Arm
+) -> tuple[tuple[Array, Array, Array], list[Finding]]:
+    """Stiffness, damping and rotor of each joint's servo, `(J,)` each, and the lines of the list."""
+    servos = [next((each for each in found if _is_servo(model, each)), -1) for found in own]
+    kept, dofs = np.array(servos) >= 0, model.jnt_dofadr[joints]
     had = model.dof_armature[dofs]
     rotor = np.where(had > 0.0, had, (ROTOR * np.minimum(torque / ROTOR_FULL, 1.0)).round(4))
-    inertia = full[dofs, dofs] - had + rotor
-    fits = np.minimum(torque / GIVE, inertia * STIFFEST**2)
-    own = np.array([np.nan if each is None else model.actuator_gainprm[each, 0] for each in servos])
-    stiffness = np.where(np.isnan(own), fits.round(), own)
+    inertia = _inertia(model)[dofs] - had + rotor
+    fits = np.minimum(torque / GIVE, inertia * STIFFEST**2).round()
+    stiffness = np.where(kept, model.actuator_gainprm[servos, 0], fits)
     critical = 2.0 * np.sqrt(stiffness * inertia)
-    damped = np.array([0.0 if each is None else -model.actuator_biasprm[each, 2] for each in servos])
+    damped = np.where(kept, -model.actuator_biasprm[servos, 2], 0.0)
     enough = damped + model.dof_damping[dofs] > 0.2 * critical
-    damping = np.where(enough & ~np.isnan(own), damped, critical.round(1))
-    lines = [_said("servos", ~np.isnan(own), arm, "every joint has a position servo", "changed",
-                   "another kind of actuator: a position servo with its torque takes its place")]  # fmt: skip
-    lines.append(
-        _said(
-            "servo damping",
-            enough | np.isnan(own),
-            arm,
-            "enough",
-            "assumed",
-            "hardly any: critical damping is assumed",
-        )
-    )
-    lines.append(
-        _said(
-            "rotor inertia",
-            had > 0.0,
-            arm,
-            "armature of every joint",
-            "assumed",
-            f"no armature: up to {ROTOR:g} kg*m^2 is assumed",
-        )
-    )
-    return rotor, lines, stiffness, damping
+    damping = np.where(enough & kept, damped, critical.round(1))
+    other = "another kind of actuator: a position servo with its torque takes its place"
+    lines = [
+        _line("servos", kept, arm, "every joint has a position servo", other, "changed"),
+        _line("servo damping", enough | ~kept, arm, "enough", "hardly any: critical damping is assumed"),
+        _line("rotor inertia", had > 0.0, arm, "armature of every joint", f"no armature: up to {ROTOR:g} kg*m^2 is assumed"),
+    ]  # fmt: skip
+    return (stiffness, damping, rotor), lines
 
 
-def _said(what: str, good: NDArray[np.bool_], arm: Arm, fine: str, state: str, else_: str) -> Finding:
-    names = np.array(arm.joints)[~good]
-    if not len(names):
-        return Finding(what, "found", fine)
-    return Finding(what, state, f"{'every joint' if not good.any() else ', '.join(names)}: {else_}")  # type: ignore[arg-type]
+def _inertia(model: mujoco.MjModel) -> Array:
+    """`(nv,)`: what each joint moves with all joints at their start, the others held."""
+    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    mujoco.mj_forward(model, data)
+    mujoco.mj_fullM(model, data, full)
+    return np.asarray(full.diagonal())

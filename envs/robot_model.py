@@ -10,6 +10,7 @@ from pathlib import Path
 import mujoco
 
 from .cell import FIXTURE, PART, PERSON, ROBOT
+from .errors import BadInput, one_line
 from .robot_drives import Drives
 from .robot_hand import quat_of
 from .robot_reading import Source
@@ -32,6 +33,7 @@ def only_the_arm(spec: mujoco.MjSpec, arm: Arm) -> None:
     for joint in list(spec.joints):
         if joint.name in (*arm.joints, *arm.hand_joints):
             joint.limited, joint.actfrclimited = bool(model.joint(joint.name).limited[0]), False
+            joint.actgravcomp = False
         else:
             spec.delete(joint)
     for body in spec.bodies[1:]:
@@ -72,7 +74,11 @@ def _less(spec: mujoco.MjSpec, things: list[object], wanted: set[str]) -> None:
 
 def _copy(name: str, source: Source, folder: Path, copied: dict[str, str]) -> str:
     if name not in copied:
-        origin = source.assets[name]
+        origin = source.assets.get(name)
+        if origin is None:
+            raise BadInput(
+                f"file '{one_line(name, 80)}' is not where it is named; take strippath out of its compiler"
+            )
         stem = re.sub(r"[^a-z0-9_-]+", "_", origin.stem.lower()) or "file"
         taken = set(copied.values())
         names = (

@@ -17,7 +17,7 @@ START = np.array([0.46, 0.0, 0.32])  # m, above the middle of the bench
 PLACES = np.array([[0.46, -0.25], [0.46, 0.25]])  # m, of part and mark
 SPREAD, TURN = 0.06, 1.1  # m and rad that they lie off
 LOW, HIGH = 0.008, 0.25  # m that the tool goes down and up to
-TRIES, STEPS = 30, 120
+TRIES, STEPS = 16, 120
 NEAR = 2e-3  # m and rad that a pose may miss its goal by
 MARGIN = 0.05  # rad or m that joints keep from the ends of their range
 CLEAR = 0.06  # m that the links keep above the bench
@@ -67,9 +67,7 @@ class _Reach:
         found: list[tuple[float, Array]] = []
         for _ in range(TRIES):
             for yaw in (-np.pi / 2, np.pi / 2):
-                q = self.solve(
-                    START * [scale, 1.0, 1.0], yaw, self.random.uniform(wide[1], wide[0]), 2 * STEPS
-                )
+                q = self.solve(START * [scale, 1.0, 1.0], yaw, self.random.uniform(wide[1], wide[0]), STEPS)
                 if q is not None:
                     found.append((self._ease(q), q))
         return [q for _, q in sorted(found, key=lambda each: -each[0])[:6]]
@@ -93,15 +91,14 @@ class _Reach:
 
     def _goes(self, start: Array, begin: Array, over: Array, turn: float) -> bool:
         """Along straight lines to a point above a place, then down onto it, while the tool turns."""
-        q: Array | None = start
-        down = np.array([*over[:2], LOW])
-        yaw = self._yaw(start)
+        q, down, yaw = start, np.array([*over[:2], LOW]), self._yaw(start)
         for a, b, from_yaw, to_yaw in ((begin, over, yaw, yaw + turn), (over, down, yaw + turn, yaw + turn)):
             n = int(np.ceil(np.linalg.norm(b - a) / STEP))
             for i in range(1, n + 1):
-                q = self.solve(a + (b - a) * i / n, from_yaw + (to_yaw - from_yaw) * i / n, q, STEPS // 4)
-                if q is None:
+                found = self.solve(a + (b - a) * i / n, from_yaw + (to_yaw - from_yaw) * i / n, q, STEPS // 4)
+                if found is None:
                     return False
+                q = found
         return True
 
     def _yaw(self, q: Array) -> float:

@@ -17,7 +17,7 @@ import mujoco
 from .errors import BadInput, one_line
 
 XML_MOST, FILES_MOST, BYTES_MOST = 8 << 20, 1000, 256 << 20
-TRIAL_S, TRIAL_BYTES = 120, 8 << 30
+TRIAL_S, TRIAL_BYTES = 60, 8 << 30
 ASSETS = (".stl", ".obj", ".msh", ".png", ".ktx")
 NOT_TAKEN = {
     "model": "another model inside", "attach": "another model inside", "plugin": "a plugin", "skin": "a skin",

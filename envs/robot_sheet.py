@@ -24,11 +24,21 @@ Array = NDArray[np.float64]
 AS_WRITTEN = "as the MJCF has it; compare it with the data sheet"
 OF_GENBA = "of Genba's own gripper, see robot ur5e-2f85"
 NO_PLACE = "MJCF has no place for it; take it from the data sheet"
+NO_RANGE = "not every joint of the MJCF has a range; take them from the data sheet"
+NO_TORQUE = "not every joint of the MJCF has a torque limit: three times what carries the arm stands in; take them from the data sheet"
+NO_FORCE = "the MJCF has no forcerange for the fingers"
+HOME = "computed: the tool above the middle of a cell, pointing down"
 
 
 def sheet(
-    name: str, source: Source, model: mujoco.MjModel, joints: Sequence[str], hand: Hand, drives: Drives, home: Array
-) -> str:  # fmt: skip
+    name: str,
+    source: Source,
+    model: mujoco.MjModel,
+    joints: Sequence[str],
+    hand: Hand,
+    drives: Drives,
+    home: Array,
+) -> str:
     """The text of the YAML file.
 
     Args:
@@ -37,64 +47,84 @@ def sheet(
         home: `(J,)` rad or m.
     """
     prefix = f"{name}/"
-    sha = hashlib.sha256(source.path.read_bytes()).hexdigest()
-    turns = [model.joint(prefix + joint).type[0] == mujoco.mjtJoint.mjJNT_HINGE for joint in joints]
-    unit = "rad" if all(turns) else "rad or m"
+    own = [prefix + joint for joint in joints]
+    turns = [model.joint(joint).type[0] == mujoco.mjtJoint.mjJNT_HINGE for joint in own]
     head: dict[str, Any] = {
-        "name": name, "title": name, "model": f"{name}.xml", "prefix": prefix, "root": name, "tool_body": prefix + hand.tool_body,
-        "tcp_site": f"{prefix}tcp", "joints": [prefix + joint for joint in joints],
-        "actuators": [f"arm{i + 1}" for i in range(len(joints))],
+        "name": name, "title": name, "model": f"{name}.xml", "prefix": prefix, "root": stand(name), "tool_body": prefix + hand.tool_body,
+        "tcp_site": f"{prefix}tcp", "joints": own, "actuators": [f"arm{i + 1}" for i in range(len(own))],
         "gripper": {"kind": "fingers", "actuator": "grip", "joints": [prefix + finger for finger in hand.fingers]},
     }  # fmt: skip
-    chain = {
-        "source": "derived",
-        "rows": _chain(model, [prefix + joint for joint in joints], turns, f"{prefix}tcp"),
-    }
+    sha = hashlib.sha256(source.path.read_bytes()).hexdigest()
     sources = {
         "mjcf": f"{source.path.name} (sha256 {sha[:16]})",
         "derived": "computed from the MJCF",
         "genba": "this project",
     }
-    stroke = float(model.joint(prefix + hand.fingers[0]).range[1])
-
-    def row(limit: str, value: object, of: str, said: bool, note: str = "") -> dict[str, Any]:
-        at = (
-            {"source": "mjcf", "confidence": "recalled"}
-            if said
-            else {"source": "genba", "confidence": "project_assumption"}
-        )
-        return {
-            "id": limit,
-            "value": value,
-            "unit": of,
-            **at,
-            "note": note or (AS_WRITTEN if said else NO_PLACE),
-        }
-
-    missing = drives.assumed
-    no_range, no_torque = (
-        "the MJCF has no range for some joint",
-        "the MJCF has no torque limit for some joint: three times what carries the arm",
+    parts = (
+        head,
+        {"chain": {"source": "derived", "rows": _chain(model, own, turns, f"{prefix}tcp")}},
+        {"sources": sources},
+        {"limits": _limits(model, own, turns, hand, drives, home)},
+        {"bodies": dict(_bodies(model))},
     )
-    limits = [
-        row("joint.position.min", _plain(drives.low), unit, "range" not in missing, no_range if "range" in missing else ""),
-        row("joint.position.max", _plain(drives.high), unit, "range" not in missing, no_range if "range" in missing else ""),
-        row("joint.velocity.max", _plain(drives.speed), f"{unit}/s" if unit == "rad" else "rad/s or m/s", "speed" not in missing),
-        row("joint.acceleration.max", _plain(drives.acceleration), "rad/s^2" if unit == "rad" else "rad/s^2 or m/s^2", False),
-        row("joint.torque.max", _plain(drives.torque), "N*m" if unit == "rad" else "N*m or N", "torque" not in missing, no_torque if "torque" in missing else ""),
-        row("gripper.force.max", hand.force, "N", hand.force_said, OF_GENBA if hand.tool_body.startswith(PREFIX) else ""),
-        row("gripper.position.max", stroke, "m", not hand.tool_body.startswith(PREFIX), "" if not hand.tool_body.startswith(PREFIX) else OF_GENBA),
-        row("home", [round(float(each), 6) for each in home], unit, False, "computed: the tool above the middle of the cell, pointing down"),
-    ]  # fmt: skip
-    bodies = {body: row for body, row in _bodies(model)}
     text = [
         f"# {name}, taken in from {source.path.name}. Put figures of the data sheet here, with their source and confidence."
     ]
-    for part in (head, {"chain": chain}, {"sources": sources}, {"limits": limits}, {"bodies": bodies}):
-        text.append(
-            yaml.safe_dump(part, sort_keys=False, allow_unicode=True, default_flow_style=None, width=220)
-        )
+    text += [
+        yaml.safe_dump(part, sort_keys=False, allow_unicode=True, default_flow_style=None, width=220)
+        for part in parts
+    ]
     return "\n".join(text)
+
+
+def _limits(
+    model: mujoco.MjModel,
+    joints: Sequence[str],
+    turns: Sequence[bool],
+    hand: Hand,
+    drives: Drives,
+    home: Array,
+) -> list[dict[str, Any]]:
+    """Every limit; ranges and torques as the written MJCF has them, to its digits."""
+    ids = [model.joint(joint).id for joint in joints]
+    servos = [model.actuator(f"arm{i + 1}").id for i in range(len(ids))]
+    low, high = model.jnt_range[ids].T
+    torque, stroke = (
+        model.actuator_forcerange[servos, 1],
+        float(model.joint(f"{joints[0].partition('/')[0]}/{hand.fingers[0]}").range[1]),
+    )
+    at, effort = ("rad", "N*m") if all(turns) else ("rad or m", "N*m or N")
+    ranged, strong, fast = (
+        "" if name not in drives.assumed else said
+        for name, said in (("range", NO_RANGE), ("torque", NO_TORQUE), ("speed", NO_PLACE))
+    )
+    genba = OF_GENBA if hand.tool_body.startswith(PREFIX) else ""
+    force = genba or ("" if hand.force_said else NO_FORCE)
+    return [
+        _row("joint.position.min", _plain(low), at, ranged),
+        _row("joint.position.max", _plain(high), at, ranged),
+        _row("joint.velocity.max", _plain(drives.speed), " or ".join(f"{unit}/s" for unit in at.split(" or ")), fast),
+        _row("joint.acceleration.max", _plain(drives.acceleration), " or ".join(f"{unit}/s^2" for unit in at.split(" or ")), NO_PLACE),
+        _row("joint.torque.max", _plain(torque), effort, strong),
+        _row("gripper.force.max", hand.force, "N", force),
+        _row("gripper.position.max", stroke, "m", genba),
+        _row("home", [round(float(each), 6) for each in home], at, HOME),
+    ]  # fmt: skip
+
+
+def _row(limit: str, value: object, unit: str, assumed: str) -> dict[str, Any]:
+    """One figure, of the MJCF where there is nothing to say of why it is `assumed`."""
+    origin = (
+        {"source": "genba", "confidence": "project_assumption"}
+        if assumed
+        else {"source": "mjcf", "confidence": "recalled"}
+    )
+    return {"id": limit, "value": value, "unit": unit, **origin, "note": assumed or AS_WRITTEN}
+
+
+def stand(name: str) -> str:
+    """The body below which a cell hangs the robot of that name; no name of the robot's own can be it."""
+    return f"{name}/{PREFIX}stand"
 
 
 def _plain(values: Array) -> list[float]:

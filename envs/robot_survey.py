@@ -117,7 +117,7 @@ def survey(spec: mujoco.MjSpec, site: str = "") -> Arm:
 def _depth(body: Any) -> int:
     """The most joints in a row from this body on."""
     own = sum(joint.type != FREE for joint in body.joints)
-    return own + max((_depth(child) for child in body.bodies), default=0)
+    return int(own + max((_depth(child) for child in body.bodies), default=0))
 
 
 def _row(root: Any) -> tuple[list[Any], list[Any], Any]:

@@ -22,7 +22,7 @@ from .robot_list import of_arm, of_files, of_shapes
 from .robot_model import add_sensors, add_sites, keep_files, only_the_arm, set_drives, stand_up, written
 from .robot_reach import Place, place_of
 from .robot_reading import Source, read
-from .robot_sheet import sheet
+from .robot_sheet import sheet, stand
 from .robot_survey import Arm, Finding, name_all, survey
 from .robots import Robot, read_robot
 from .signals import Array
@@ -105,7 +105,7 @@ def _made(source: Source, name: str, folder: Path, site: str) -> Taken:
     hand = _drawn(source, spec, arm, drives, grip_force(model, arm), file)
     findings += [*hand.findings, *of_files(source, folder)]
     whole = mujoco.MjSpec()
-    put(whole, str(file), f"{name}/", name)
+    put(whole, str(file), f"{name}/", stand(name))
     alone = whole.compile()
 
     def noted(home: Array) -> Robot:

@@ -40,6 +40,7 @@ FR3 = {
     "half": "0.016",
     "force": "40.0",
     "force_limit": "100.0",
+    "turn": "2.0",
     "open": "0.06",
     "left": 'geom1="pad_left"',
     "right": 'geom1="pad_right"',
