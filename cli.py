@@ -252,6 +252,8 @@ def tasks_new(
     lines = [f"{each.state:<9}{each.what:<21}{each.says}" for each in findings]
     rows = [{"what": each.what, "state": each.state, "says": each.says} for each in findings]
     following = f"next: genba demo {task}, then docs/add-a-cell.md"
+    if findings:
+        following = f"next: put what is assumed right in the robot's .yaml, then genba demo {task}; docs/add-a-cell.md"
     deliver({"files": files, "robot": rows}, json, "\n".join([*lines, *files, following]))
 
 

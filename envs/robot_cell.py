@@ -13,6 +13,10 @@ from .robots import Robot
 from .signals import Array
 
 WORKSPACE = np.array([[0.20, -0.52, 0.004], [0.78, 0.52, 0.70]])  # m, of a cell of scale 1
+BRISK, SLOWEST = (
+    2.6,
+    0.5,
+)  # rad/s or m/s of the slowest joint that the house's own cell asks for; the least share of its speed
 HALF_WIDTH, FORCE, TURN = 0.016, 40.0, 2.0  # m of the part across the fingers, N, rad/s
 
 
@@ -26,6 +30,7 @@ def words_of(robot: Robot, place: Place) -> dict[str, str]:
     y = data.site(robot.tcp_site).xmat.reshape(3, 3)[:, 1]
     left, right = (model.body(int(model.joint(name).bodyid[0])).name for name in robot.gripper.joints)
     _, opened = opening(model, robot.gripper.joints)
+    pace = float(np.clip(robot.qd_max.min() / BRISK, SLOWEST, 1.0))
     x, near = place.scale * PLACES[1]
     low, high = WORKSPACE[0].copy(), WORKSPACE[1].copy()
     low[:2], high[:2] = place.scale * low[:2], place.scale * high[:2]
@@ -42,7 +47,10 @@ def words_of(robot: Robot, place: Place) -> dict[str, str]:
         "half": f"{min(HALF_WIDTH, 0.2 * opened):.4f}",
         "force": f"{min(FORCE, robot.gripper.force_max):.1f}",
         "force_limit": f"{2.5 * min(FORCE, robot.gripper.force_max):.1f}",
-        "turn": f"{min(TURN, 0.8 * float(robot.qd_max[-1])):.4g}",
+        "speed": f"{0.8 * pace:.3g}",
+        "expert_speed": f"{0.6 * pace:.3g}",
+        "speed_limit": f"{0.85 * pace:.3g}",
+        "turn": f"{min(TURN, 0.6 * float(robot.qd_max[-1])):.4g}",
         "open": f"{1.5 * robot.gripper.position_max:.4g}",
         "left": f"subtree1={quoteattr(left)}",
         "right": f"subtree1={quoteattr(right)}",

@@ -19,15 +19,10 @@ Array = NDArray[np.float64]
 TURN = 2.0 * np.pi  # rad either way where a hinge has no range
 SPEED, SLIDE_SPEED = 2.0, 1.0  # rad/s, m/s
 ACCELERATION, SLIDE_ACCELERATION = 8.0, 4.0  # rad/s^2, m/s^2
-STRETCH, STRONGER, WEAKEST = (
-    256,
-    3.0,
-    10.0,
-)  # poses looked at; times the torque that carries the arm; N*m or N
-GIVE, STIFFEST = (
-    0.02,
-    125.0,
-)  # rad or m at which a servo pulls with all its force; 1/s, fastest natural frequency
+POSES = 256  # that are looked at, all over the joints' ranges
+STRONGER, WEAKEST = 3.0, 10.0  # times the torque that carries the arm; N*m or N
+GIVE = 0.01  # rad or m at which a servo pulls with all its force
+STIFFEST = 125.0  # 1/s, the fastest natural frequency of a servo
 ROTOR, ROTOR_FULL = 0.1, 10.0  # kg*m^2 seen through the gear, of a joint with this torque in N*m or more
 
 
@@ -64,10 +59,11 @@ def drives_of(model: mujoco.MjModel, arm: Arm) -> tuple[Drives, list[Finding]]:
     low, high, ranged = _ranges(model, joints, arm)
     speed, fast = _filled([_speed(model, found) for found in own], np.where(slides, SLIDE_SPEED, SPEED))
     bounds = [_torque(model, joint, found) for joint, found in zip(joints, own, strict=True)]
-    enough = np.maximum(STRONGER * _carrying(model, joints, low, high), WEAKEST).round(1)
+    carries, *inertia = _loads(model, joints, low, high)
+    enough = np.maximum(STRONGER * carries, WEAKEST).round(1)
     torque, strong = _filled([bound for bound, _ in bounds], enough)
     where = ", ".join(sorted({said for _, said in bounds} - {""}))
-    servos, servo_lines = _servos(model, joints, own, torque, arm)
+    servos, servo_lines = _servos(model, own, torque, inertia, arm)
     findings = [
         _line("joint ranges", ranged, arm, "of every joint", "no range, 2 pi rad either way is assumed"),
         _line("velocity limits", fast, arm, "of velocity servos", f"{SPEED:g} rad/s is assumed (MJCF has no place for it)"),
@@ -164,29 +160,35 @@ def _least(span: Array) -> float:
     return float(np.abs(span).min())
 
 
-def _carrying(model: mujoco.MjModel, joints: list[int], low: Array, high: Array) -> Array:
-    """`(J,)`: the largest torque that gravity asks of each joint, over poses all over its range."""
-    data, random = mujoco.MjData(model), np.random.default_rng(0)
-    most = np.zeros(len(joints))
-    for _ in range(STRETCH):
+def _loads(model: mujoco.MjModel, joints: list[int], low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """`(J,)` each, over poses all over the range: the most that gravity asks, and the least and most inertia without rotors."""
+    data, random, dofs = mujoco.MjData(model), np.random.default_rng(0), model.jnt_dofadr[joints]
+    most, inertia, full = (
+        np.zeros(len(joints)),
+        np.zeros((POSES, len(joints))),
+        np.zeros((model.nv, model.nv)),
+    )
+    for pose in range(POSES):
         data.qpos[model.jnt_qposadr[joints]] = random.uniform(low, high)
         mujoco.mj_forward(model, data)
-        most = np.maximum(most, np.abs(data.qfrc_bias[model.jnt_dofadr[joints]]))
-    return most
+        mujoco.mj_fullM(model, data, full)
+        most = np.maximum(most, np.abs(data.qfrc_bias[dofs]))
+        inertia[pose] = full.diagonal()[dofs] - model.dof_armature[dofs]
+    return most, inertia.min(axis=0), inertia.max(axis=0)
 
 
 def _servos(
-    model: mujoco.MjModel, joints: list[int], own: list[list[int]], torque: Array, arm: Arm
+    model: mujoco.MjModel, own: list[list[int]], torque: Array, inertia: list[Array], arm: Arm
 ) -> tuple[tuple[Array, Array, Array], list[Finding]]:
     """Stiffness, damping and rotor of each joint's servo, `(J,)` each, and the lines of the list."""
     servos = [next((each for each in found if _is_servo(model, each)), -1) for found in own]
-    kept, dofs = np.array(servos) >= 0, model.jnt_dofadr[joints]
+    kept, dofs = np.array(servos) >= 0, [int(model.joint(name).dofadr[0]) for name in arm.joints]
     had = model.dof_armature[dofs]
     rotor = np.where(had > 0.0, had, (ROTOR * np.minimum(torque / ROTOR_FULL, 1.0)).round(4))
-    inertia = _inertia(model)[dofs] - had + rotor
-    fits = np.minimum(torque / GIVE, inertia * STIFFEST**2).round()
+    least, most = (each + rotor for each in inertia)
+    fits = np.minimum(torque / GIVE, least * STIFFEST**2).round()
     stiffness = np.where(kept, model.actuator_gainprm[servos, 0], fits)
-    critical = 2.0 * np.sqrt(stiffness * inertia)
+    critical = 2.0 * np.sqrt(stiffness * most)
     damped = np.where(kept, -model.actuator_biasprm[servos, 2], 0.0)
     enough = damped + model.dof_damping[dofs] > 0.2 * critical
     damping = np.where(enough & kept, damped, critical.round(1))
@@ -197,11 +199,3 @@ def _servos(
         _line("rotor inertia", had > 0.0, arm, "armature of every joint", f"no armature: up to {ROTOR:g} kg*m^2 is assumed"),
     ]  # fmt: skip
     return (stiffness, damping, rotor), lines
-
-
-def _inertia(model: mujoco.MjModel) -> Array:
-    """`(nv,)`: what each joint moves with all joints at their start, the others held."""
-    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
-    mujoco.mj_forward(model, data)
-    mujoco.mj_fullM(model, data, full)
-    return np.asarray(full.diagonal())

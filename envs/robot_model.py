@@ -17,6 +17,7 @@ from .robot_reading import Source
 from .robot_survey import Arm, corners, solid
 
 BEYOND = ("compiler", "option", "size", "visual", "statistic", "custom", "keyframe")
+SEEN, HIDDEN = 2, 3  # groups of shapes: what is looked at, and what collides beside it
 FILES = "files"  # the folder of meshes and textures beside the MJCF
 
 
@@ -40,9 +41,12 @@ def only_the_arm(spec: mujoco.MjSpec, arm: Arm) -> None:
         body.gravcomp, body.mocap = 0.0, False
         for site in list(body.sites):
             spec.delete(site)
+        looks = any(not geom.contype and not geom.conaffinity for geom in body.geoms)
         for geom in body.geoms:
+            geom.group = SEEN
             if geom.contype or geom.conaffinity:
                 geom.contype, geom.conaffinity = ROBOT, FIXTURE | PART | PERSON
+                geom.group = HIDDEN if looks else SEEN
 
 
 def keep_files(spec: mujoco.MjSpec, source: Source, folder: Path) -> list[Path]:

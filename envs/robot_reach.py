@@ -17,11 +17,12 @@ START = np.array([0.46, 0.0, 0.32])  # m, above the middle of the bench
 PLACES = np.array([[0.46, -0.25], [0.46, 0.25]])  # m, of part and mark
 SPREAD, TURN = 0.06, 1.1  # m and rad that they lie off
 LOW, HIGH = 0.008, 0.25  # m that the tool goes down and up to
-TRIES, STEPS = 16, 120
+TRIES, STEPS, BEST = 16, 120, 4
 NEAR = 2e-3  # m and rad that a pose may miss its goal by
 MARGIN = 0.05  # rad or m that joints keep from the ends of their range
 CLEAR = 0.06  # m that the links keep above the bench
 ASIDE = 0.05  # m: an elbow that hangs out sideways by this much counts as a third as easy
+TURNED = 10.0  # rad: of two poses alike, the one whose joints are nearer to zero
 STEP = 0.06  # m between poses on a way
 
 
@@ -63,14 +64,24 @@ class _Reach:
 
     def starts(self, scale: float) -> list[Array]:
         """Poses `(J,)` above the middle of the bench, the one with most room to move first."""
-        wide = np.minimum(self.high, np.pi), np.maximum(self.low, -np.pi)
-        found: list[tuple[float, Array]] = []
+        wide = np.maximum(self.low, -np.pi), np.minimum(self.high, np.pi)
+        at, found = START * [scale, 1.0, 1.0], []
         for _ in range(TRIES):
             for yaw in (-np.pi / 2, np.pi / 2):
-                q = self.solve(START * [scale, 1.0, 1.0], yaw, self.random.uniform(wide[1], wide[0]), STEPS)
+                q = self.solve(at, yaw, self.random.uniform(*wide), STEPS)
                 if q is not None:
-                    found.append((self._ease(q), q))
-        return [q for _, q in sorted(found, key=lambda each: -each[0])[:6]]
+                    found.append((self._ease(q), q, yaw))
+        best = sorted(found, key=lambda each: -each[0])[:BEST]
+        return sorted((self._eased(q, at, yaw) for _, q, yaw in best), key=self._ease, reverse=True)
+
+    def _eased(self, q: Array, at: Array, yaw: float) -> Array:
+        """A pose near `q` with the tool in the same place and more room: what an arm of seven axes has over."""
+        for step in range(TRIES * 2):
+            near = self.random.normal(q, 0.4 * 0.9**step).clip(self.low, self.high)
+            other = self.solve(at, yaw, near, STEPS // 4)
+            if other is not None and self._ease(other) > self._ease(q):
+                q = other
+        return q
 
     def serves(self, start: Array, scale: float) -> bool:
         """Whether the tool gets from the start pose to the corners of both places, up and down, turned either way."""
@@ -137,7 +148,7 @@ class _Reach:
         return bool((self.data.xpos[self.links, 2] > CLEAR).all())
 
     def _ease(self, q: Array) -> float:
-        """How far from singular, how far the joints are from their ends, how upright the arm."""
+        """How far from singular, how far the joints are from their ends, how upright and straight the arm."""
         self._set(q)
         linear, angular = np.zeros((3, self.model.nv)), np.zeros((3, self.model.nv))
         mujoco.mj_jacSite(self.model, self.data, linear, angular, self.tip)
@@ -147,4 +158,4 @@ class _Reach:
         up = float(self.data.xpos[self.links, 2].min())
         aside = float(np.abs(self.data.xpos[self.links, 1]).mean())
         ease = float(np.sqrt(np.linalg.det(jacobian @ jacobian.T))) * float(room.min()) * last * min(up, 0.3)
-        return ease * float(np.exp(-aside / ASIDE))
+        return ease * float(np.exp(-aside / ASIDE - np.abs(q).sum() / TURNED))

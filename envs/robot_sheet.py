@@ -89,10 +89,8 @@ def _limits(
     ids = [model.joint(joint).id for joint in joints]
     servos = [model.actuator(f"arm{i + 1}").id for i in range(len(ids))]
     low, high = model.jnt_range[ids].T
-    torque, stroke = (
-        model.actuator_forcerange[servos, 1],
-        float(model.joint(f"{joints[0].partition('/')[0]}/{hand.fingers[0]}").range[1]),
-    )
+    torque = model.actuator_forcerange[servos, 1]
+    stroke = float(model.joint(joints[0].partition("/")[0] + "/" + hand.fingers[0]).range[1])
     at, effort = ("rad", "N*m") if all(turns) else ("rad or m", "N*m or N")
     ranged, strong, fast = (
         "" if name not in drives.assumed else said

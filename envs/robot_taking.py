@@ -56,7 +56,7 @@ def taken_in(name: str, robots: Path) -> Robot | None:
         return None
     if "\nprefix: " not in file.read_text(encoding="utf-8"):
         raise BadInput(
-            f"robot {name} is Genba's own: genba tasks new without --robot, then docs/add-a-cell.md, 'Another robot'"
+            f"robot {name} is Genba's own: genba tasks new without --robot, then docs/add-a-cell.md, 'Another robot of Genba's'"
         )
     return read_robot(file)
 

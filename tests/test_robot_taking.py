@@ -9,9 +9,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from genba.cli import app
 from genba.envs import robot_reading
 from genba.envs.errors import BadInput, GenbaError, UnknownName
 from genba.envs.robot_cell import words_of
@@ -325,14 +323,3 @@ def test_what_fails_later_leaves_nothing_either(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), taking(SIX, robots):
         raise RuntimeError
     assert list(robots.parent.rglob("*")) == [robots]
-
-
-# At the door
-
-
-def test_the_command_line_refuses_in_one_line(tmp_path: Path) -> None:
-    path = edited(SIX, tmp_path / "arm", ("foot.obj", "feet.obj"))
-    run = CliRunner().invoke(app, ["tasks", "new", "arm-touch", "--robot", str(path)])
-    assert run.exit_code == 2 and run.stdout == ""
-    run = CliRunner().invoke(app, ["tasks", "new", "arm-touch", "--robot", "fr3"])
-    assert run.exit_code == 2
