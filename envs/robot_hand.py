@@ -52,17 +52,14 @@ def add_genba_gripper(spec: mujoco.MjSpec, arm: Arm) -> None:
 
 
 def take_off(spec: mujoco.MjSpec, arm: Arm) -> None:
-    """Delete the hand: the child of the last body that holds its joints, or those of its bodies that move."""
-    body = spec.body(arm.palm)
-    if arm.palm != arm.last:
-        while body.parent.name != arm.last:
-            body = body.parent
-        spec.delete(body)
-        return
+    """Delete the hand: every child of the last body that holds any of its joints."""
     for name in arm.hand_joints:
         joint = spec.joint(name)
         if joint is not None:
-            spec.delete(joint.parent)
+            body = joint.parent
+            while body.parent.name != arm.last:
+                body = body.parent
+            spec.delete(body)
 
 
 def grip_force(model: mujoco.MjModel, arm: Arm) -> float | None:
@@ -83,31 +80,21 @@ def grip_force(model: mujoco.MjModel, arm: Arm) -> float | None:
 def fit_hand(spec: mujoco.MjSpec, arm: Arm, force: float | None) -> Hand:
     """Give the arm a hand that Genba can drive: its own where that will do, else Genba's; `force` in N is what the MJCF says of its own."""
     if arm.hand != "fingers":
-        why = (
-            f"a hand of {len(arm.hand_joints)} joints is not two sliding fingers"
-            if arm.hand_joints
-            else "no hand"
-        )
+        count = len(arm.hand_joints)
+        why = f"a hand of {count} joints is not two sliding fingers" if count else "no hand"
         return _genba_hand(spec, arm, why)
     own, most = spec.copy(), FORCE if force is None else force
     why = set_fingers(own, arm, most) or _too_narrow(own.compile(), arm.hand_joints)
     if why:
         return _genba_hand(spec, arm, why)
     says = f"{FORCE:g} N is assumed (no forcerange)" if force is None else f"{force:g} N"
-    where = (
-        f"site {arm.point_from}"
-        if arm.point_from
-        else f"{1000 * TIP:g} mm inside the fingertips (no site tcp, pinch or grip)"
-    )
-    lines = (
-        Finding(
-            "gripper",
-            "assumed" if force is None else "found",
-            f"two sliding fingers, {says}; driven by force from now on",
-        ),
-        Finding("tool point", "found" if arm.point_from else "assumed", where),
-    )
-    return Hand(own, arm.hand_joints, arm.palm, most, force is not None, lines)
+    says = f"two sliding fingers, {says}; driven by force from now on"
+    where = f"{1000 * TIP:g} mm inside the fingertips (no site tcp, pinch or grip)"
+    gripper = Finding("gripper", "assumed" if force is None else "found", says)
+    point = Finding("tool point", "assumed", where)
+    if arm.point_from:
+        point = Finding("tool point", "found", f"site {arm.point_from}")
+    return Hand(own, arm.hand_joints, arm.palm, most, force is not None, (gripper, point))
 
 
 def _genba_hand(spec: mujoco.MjSpec, arm: Arm, why: str) -> Hand:

@@ -60,8 +60,13 @@ def read(path: Path, root: Path | None = None) -> Source:
         raise BadInput(f"{path}: lies outside of {root}, the folder that was named for its files")
     trees = list(_trees(path, path.parent, root, []))
     assets: dict[str, Path] = {}
+    said: dict[str, str] = {}
+    for compiler in (each for tree in trees for each in tree.iter("compiler")):
+        said |= compiler.attrib
     for name in _named(trees):
-        assets[name] = _inside(path, name, _folder(trees, name, path.parent), root, ASSETS)
+        kind = "texturedir" if name.lower().endswith((".png", ".ktx")) else "meshdir"
+        folder = path.parent / said.get(kind, said.get("assetdir", ""))
+        assets[name] = _inside(path, name, folder, root, ASSETS)
         if len(assets) > FILES_MOST:
             raise BadInput(
                 f"{path}: names more than {FILES_MOST} files; take what the robot does not need out"
@@ -115,16 +120,6 @@ def _named(trees: list[ET.Element]) -> Iterator[str]:
                 yield from (
                     value for key, value in element.attrib.items() if key.startswith("file") and value
                 )
-
-
-def _folder(trees: list[ET.Element], name: str, main: Path) -> Path:
-    """Where MuJoCo looks for a mesh or a texture of that name."""
-    said: dict[str, str] = {}
-    for tree in trees:
-        for element in tree.iter("compiler"):
-            said |= element.attrib
-    kind = "texturedir" if name.lower().endswith((".png", ".ktx")) else "meshdir"
-    return main / said.get(kind, said.get("assetdir", ""))
 
 
 def _inside(path: Path, name: str, folder: Path, root: Path, kinds: tuple[str, ...] = ()) -> Path:

@@ -160,11 +160,8 @@ def _all(body: Any) -> list[Any]:
 
 def _sliding(model: mujoco.MjModel, data: mujoco.MjData, moving: list[Any]) -> bool:
     """Two joints of two bodies that slide along one line, with shapes that collide."""
-    if (
-        len(moving) != 2
-        or any(joint.type != SLIDE for joint in moving)
-        or moving[0].parent == moving[1].parent
-    ):
+    owners = {joint.parent.name for joint in moving}
+    if len(moving) != 2 or len(owners) != 2 or any(joint.type != SLIDE for joint in moving):
         return False
     one, other = (data.xaxis[model.joint(joint.name).id] for joint in moving)
     return abs(float(one @ other)) > 0.999 and all(solid(model, joint.parent.name) for joint in moving)
@@ -191,15 +188,15 @@ def _flange(
     moved = {deeper.name for joint in moving for deeper in _all(joint.parent)}
     still = [body.name for body in below if body.name not in moved]
     carried = {model.body(name).id for name in (last, *still)}
-    sites = [i for i in range(model.nsite) if int(model.site_bodyid[i]) in carried]
+    if moving:  # what lies inside a hand is no flange
+        still = [body.name for body in below if body.name in still and body.parent.name == last]
+    near = {model.body(name).id for name in ((last,) if moving else (last, *still))}
+    sites = [i for i in range(model.nsite) if int(model.site_bodyid[i]) in near]
     named = [(f"site {model.site(i).name}", _pose(data.site_xpos[i], data.site_xmat[i])) for i in sites
              if (model.site(i).name == site if site else FLANGE.search(model.site(i).name))]  # fmt: skip
     if not site:
-        named += [
-            (f"body {name}", _pose(data.body(name).xpos, data.body(name).xmat))
-            for name in still
-            if FLANGE.search(name)
-        ]
+        bodies = [name for name in still if FLANGE.search(name)]
+        named += [(f"body {name}", _pose(data.body(name).xpos, data.body(name).xmat)) for name in bodies]
     for where, pose in named:
         if abs(float(pose[:3, 2] @ axis)) > 0.9:
             return np.linalg.inv(base) @ pose, where
