@@ -21,8 +21,11 @@ SPEED, SLIDE_SPEED = 2.0, 1.0  # rad/s, m/s
 ACCELERATION, SLIDE_ACCELERATION = 8.0, 4.0  # rad/s^2, m/s^2
 POSES = 256  # that are looked at, all over the joints' ranges
 STRONGER, WEAKEST = 3.0, 10.0  # times the torque that carries the arm; N*m or N
-GIVE = 0.01  # rad or m at which a servo pulls with all its force
-STIFFEST = 125.0  # 1/s, the fastest natural frequency of a servo
+GIVE = 0.01  # rad or m at which a servo pulls with all its force, at the least
+NATURAL, FASTEST = (
+    40.0,
+    125.0,
+)  # 1/s, natural frequency of a servo with the most and the least inertia on it, at the most
 ROTOR, ROTOR_FULL = 0.1, 10.0  # kg*m^2 seen through the gear, of a joint with this torque in N*m or more
 
 
@@ -186,7 +189,7 @@ def _servos(
     had = model.dof_armature[dofs]
     rotor = np.where(had > 0.0, had, (ROTOR * np.minimum(torque / ROTOR_FULL, 1.0)).round(4))
     least, most = (each + rotor for each in inertia)
-    fits = np.minimum(torque / GIVE, least * STIFFEST**2).round()
+    fits = np.minimum(torque / GIVE, np.minimum(most * NATURAL**2, least * FASTEST**2)).round()
     stiffness = np.where(kept, model.actuator_gainprm[servos, 0], fits)
     critical = 2.0 * np.sqrt(stiffness * most)
     damped = np.where(kept, -model.actuator_biasprm[servos, 2], 0.0)
