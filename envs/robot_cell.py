@@ -50,6 +50,7 @@ def words_of(robot: Robot, place: Place) -> dict[str, str]:
         "speed": f"{0.8 * pace:.3g}",
         "expert_speed": f"{0.6 * pace:.3g}",
         "speed_limit": f"{0.85 * pace:.3g}",
+        "expert_turn": f"{min(TURN, 0.25 * float(robot.qd_max[-1])):.4g}",
         "turn": f"{min(TURN, 0.6 * float(robot.qd_max[-1])):.4g}",
         "open": f"{1.5 * robot.gripper.position_max:.4g}",
         "left": f"subtree1={quoteattr(left)}",

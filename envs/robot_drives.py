@@ -22,10 +22,8 @@ ACCELERATION, SLIDE_ACCELERATION = 8.0, 4.0  # rad/s^2, m/s^2
 POSES = 256  # that are looked at, all over the joints' ranges
 STRONGER, WEAKEST = 3.0, 10.0  # times the torque that carries the arm; N*m or N
 GIVE = 0.01  # rad or m at which a servo pulls with all its force, at the least
-NATURAL, FASTEST = (
-    40.0,
-    125.0,
-)  # 1/s, natural frequency of a servo with the most and the least inertia on it, at the most
+NATURAL = 50.0  # 1/s, natural frequency of a servo with the most inertia on it, at the most
+FASTEST = 125.0  # 1/s, with the least
 ROTOR, ROTOR_FULL = 0.1, 10.0  # kg*m^2 seen through the gear, of a joint with this torque in N*m or more
 
 

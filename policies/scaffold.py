@@ -43,6 +43,7 @@ FR3 = {
     "speed": "0.8",
     "expert_speed": "0.60",
     "speed_limit": "0.85",
+    "expert_turn": "2.0",
     "turn": "2.0",
     "open": "0.06",
     "left": 'geom1="pad_left"',
