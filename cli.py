@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -230,13 +230,31 @@ def tasks_copy(
 
 @tasks_app.command("new")
 def tasks_new(
-    task: Annotated[str, typer.Argument(help="The id of the new cell, as box-fold.")], json: Json = False
+    task: Annotated[str, typer.Argument(help="The id of the new cell, as box-fold.")],
+    robot: Annotated[str, typer.Option(help="Your own arm: its MJCF, or the name of one taken in.")] = "",
+    robot_files: Annotated[
+        Path | None, typer.Option(help="The folder that holds all of its files, if not the MJCF's own.")
+    ] = None,
+    tool_site: Annotated[
+        str, typer.Option(help="The site where its tool sits, if its name does not say.")
+    ] = "",
+    json: Json = False,
 ) -> None:
     """A new cell to change: task, expert, scene, parameters, suite and tests, which pass at once."""
-    from genba.policies.scaffold import scaffold
+    from genba.policies.scaffold import scaffold, scaffold_with
 
-    files = [str(path) for path in scaffold(task)]
-    deliver({"files": files}, json, "\n".join([*files, f"next: genba demo {task}, then docs/add-a-cell.md"]))
+    findings: Sequence[Any] = ()
+    if robot:
+        written, findings = scaffold_with(task, robot, files=robot_files, site=tool_site)
+    else:
+        written = scaffold(task)
+    files = [str(path) for path in written]
+    lines = [f"{each.state:<9}{each.what:<21}{each.says}" for each in findings]
+    rows = [{"what": each.what, "state": each.state, "says": each.says} for each in findings]
+    following = f"next: genba demo {task}, then docs/add-a-cell.md"
+    if findings:
+        following = f"next: put what is assumed right in the robot's .yaml, then genba demo {task}; docs/add-a-cell.md"
+    deliver({"files": files, "robot": rows}, json, "\n".join([*lines, *files, following]))
 
 
 def parameter_line(row: Mapping[str, Any]) -> str:

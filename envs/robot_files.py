@@ -59,6 +59,9 @@ class RobotFile(BaseModel):
     name: str
     title: str
     model: str
+    prefix: str = (
+        ""  # of its names in a cell, which it is then attached to; without one, the cell's MJCF includes it
+    )
     root: str
     tool_body: str
     tcp_site: str

@@ -117,9 +117,24 @@ class Robot(Machine):
     a_max: float
     chain: tuple[ChainRow, ...]
     tool: Tool | None = None
+    prefix: str = ""
+
+    def spec(self) -> mujoco.MjSpec:
+        """A fresh MjSpec of the robot alone."""
+        import mujoco
+
+        if not self.prefix:
+            return super().spec()
+        spec = mujoco.MjSpec()
+        self.fit(spec)
+        return spec
 
     def fit(self, spec: mujoco.MjSpec) -> None:
-        """Put the robot's tool on its arm in `spec`, where the tool is not the arm's own."""
+        """Put what the MJCF in `spec` lacks there: the whole robot where it has a prefix, and a tool that is not the arm's own."""
+        if self.prefix:
+            from .tools import put
+
+            put(spec, self.model_file, self.prefix, self.root)
         if self.tool is not None:
             from .tools import fit
 
@@ -202,8 +217,13 @@ def load_robot(name: str) -> Robot:
         raise BadInput(f"robot {name} is a vehicle, and an arm is asked for; arms: {', '.join(arm_names())}")
     if opening.arm is not None:
         return _with_tool(load_yaml(path, ToolFile))
+    return read_robot(path)
+
+
+def read_robot(path: Path) -> Robot:
+    """Read the YAML file of an arm in any folder, its MJCF beside it. Raises BadInput when it does not fit together."""
     file = load_yaml(path, RobotFile)
-    return _assemble(file, *rows_of(path, file, file.chain.source), str(asset("robots", name, file.model)))
+    return _assemble(file, *rows_of(path, file, file.chain.source), str(path.parent / file.model))
 
 
 def rows_of(
@@ -308,4 +328,5 @@ def _assemble(
         limits=limits,
         links=links,
         model_file=model_file,
+        prefix=file.prefix,
     )

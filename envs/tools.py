@@ -1,4 +1,5 @@
-"""Tools that an arm takes in place of its own: a second MJCF, attached where the arm ends, after what it replaces was taken off."""
+"""What is attached to a cell: robots that it does not include, and tools that an arm takes in place of its own, after what they replace was
+taken off."""
 
 from __future__ import annotations
 
@@ -44,3 +45,15 @@ def fit(spec: mujoco.MjSpec, tool: Tool) -> None:
         sensor.name = sensor.name.removeprefix(tool.prefix)
         if sensor.objname == TCP:
             sensor.objname = tool.prefix + TCP
+
+
+def put(spec: mujoco.MjSpec, model_file: str, prefix: str, root: str) -> None:
+    """Put a robot into `spec`, in place, below a new body `root`; its names get the prefix, its sensors and actuators keep theirs."""
+    stand = spec.worldbody.add_body(name=root)
+    spec.attach(mujoco.MjSpec.from_file(model_file), prefix=prefix, frame=stand.add_frame())
+    for actuator in spec.actuators:
+        actuator.name = actuator.name.removeprefix(prefix)
+    for sensor in spec.sensors:
+        sensor.name = sensor.name.removeprefix(prefix)
+        if sensor.objtype == mujoco.mjtObj.mjOBJ_ACTUATOR:
+            sensor.objname = sensor.objname.removeprefix(prefix)
