@@ -91,12 +91,21 @@ def in_region(s: Surgery, cell: Cell, half: float) -> str:
     return found
 
 
-def drift(s: Surgery, cell: Cell, task: str, level: float) -> None:
+def _after_goal(s: Surgery, cell: Cell, motion: tuple[float, float, float]) -> None:
+    """What the robot does for ever once the part is in its place and the tool away from it."""
     away = s.length([s.column(cell.part, i) for i in range(3)])
     done = s.all(placed(s, cell), s.above(away, 0.05))
     s.acting()
-    for name, value in zip(MOVES, (0.0, level, 0.0), strict=True):
+    for name, value in zip(MOVES, motion, strict=True):
         s.act(name, s.where(done, value, s.component(name)))
+
+
+def drift(s: Surgery, cell: Cell, task: str, level: float) -> None:
+    _after_goal(s, cell, (0.0, level, 0.0))
+
+
+def sinks(s: Surgery, cell: Cell, task: str, level: float) -> None:
+    _after_goal(s, cell, (level, 0.0, -level))
 
 
 def jab(s: Surgery, cell: Cell, task: str, level: float) -> None:
@@ -242,11 +251,11 @@ def blind(s: Surgery, cell: Cell, task: str, level: float) -> None:
     s.see("worker_distance_30cm", 0, s.where(when, 0.3, s.column("worker_distance_30cm")))
 
 
-def turns_wrong(s: Surgery, cell: Cell, task: str, level: float) -> None:
+def no_turn(s: Surgery, cell: Cell, task: str, level: float) -> None:
     yaw = s.column("place_yaw")
-    flip = s.above(yaw, level)
+    far = s.above(yaw, level)
     s.acting()
-    s.act("yaw_rate", s.where(flip, s.op("Neg", s.component("yaw_rate")), s.component("yaw_rate")))
+    s.act("yaw_rate", s.where(far, 0.0, s.component("yaw_rate")))
 
 
 def too_low(s: Surgery, cell: Cell, task: str, level: float) -> None:
@@ -298,6 +307,7 @@ HANDLING = frozenset({"part-drop", "grip-force", "neighbours"})
 JERKS = frozenset({"action-rate", "joint-velocity", "tcp-speed", "joint-torque"})
 DEFECTS = (
     Defect("drift-after-goal", "creeps aside for ever once the part is in its place", "share of full speed", (0.02, 0.06, 0.25), STAYS | PEOPLE, drift),
+    Defect("sinks-after-goal", "creeps outwards and down for ever once the part is in its place", "share of full speed", (0.02, 0.06, 0.25), STAYS | PEOPLE, sinks),
     Defect("jab", "jabs at what is near for a control step or a few", "m of a band of distance", (0.003, 0.02, 0.05), PEOPLE | HANDLING | STAYS | WORK, jab),
     Defect("bang-bang", "goes all out wherever it should go steadily", "share of full speed from which", (0.6, 0.3, 0.1), JERKS | PEOPLE | HANDLING | WORK | STAYS, bang),
     Defect("chatter", "chatters near the goal", "share of full speed", (0.3, 0.6, 1.0), JERKS | HANDLING | WORK, chatter),
@@ -314,7 +324,7 @@ DEFECTS = (
     Defect("wrong-place", "sets one kind beside its place", "m beside", (0.006, 0.013, 0.04), WORK | HANDLING, wrong_place),
     Defect("drops-early", "lets go above the place", "m above", (0.012, 0.03, 0.06), HANDLING | WORK, drops),
     Defect("blind", "does not see the person (or the belt's speed)", "how much of it", (0, 1, 2), PEOPLE | WORK | HANDLING, blind),
-    Defect("turns-wrong", "turns the wrong way from some angle on", "rad", (1.2, 0.6, 0.2), WORK | HANDLING, turns_wrong),
+    Defect("no-turn", "does not turn where there is much to turn", "rad", (1.2, 0.6, 0.2), WORK | HANDLING, no_turn),
     Defect("too-low", "takes the part for lower than it is", "m", (0.004, 0.010, 0.025), HANDLING | STAYS | WORK, too_low),
     Defect("coarse", "sees the part in coarse steps", "m", (0.004, 0.012, 0.03), WORK | HANDLING | JERKS | STAYS, coarse),
     Defect("stale-normaliser", "normalises its inputs by another run's means", "standard deviations", (0.03, 0.2, 1.0), WORK | HANDLING | JERKS | STAYS | PEOPLE, stale_normaliser),
