@@ -27,9 +27,10 @@ from ..safety.selftest import selftest
 from ..safety.suite import Suite, load_suite, suite_for
 from .gate_artefacts import ARTEFACTS, Artefact, refused
 from .gate_clean import CLEAN, clean_policy
-from .gate_defects import CELLS, DEFECTS, NAMES, SEVERITIES, Defect
+from .gate_defects import CELLS, DEFECTS, SEVERITIES, Defect
 from .gate_oracle import certify
 from .gate_page import GateResult, page
+from .gate_plants import NAMES
 from .gate_run import apply_gate, outcome, simpler_gates
 from .gate_surgery import Surgery
 from .load import LoadedPolicy, load_policy
@@ -131,7 +132,7 @@ class Bench:
         files += sorted((Path(__file__).parents[1] / "safety").glob("*.py"))
         files += [
             Path(__file__).with_name(f"gate_{part}.py")
-            for part in ("clean", "defects", "oracle", "run", "surgery")
+            for part in ("clean", "defects", "oracle", "plants", "run", "surgery")
         ]
         suites = [canonical_json(_suite(cell).model_dump(mode="json")) for cell in CELLS]
         known = [version("genba"), *(sha256_file(path) for path in files), *map(sha256_hex, suites)]
@@ -194,10 +195,11 @@ class Bench:
 def planted(defect: Defect, task: Task, level: float, base: bytes, folder: Path) -> LoadedPolicy:
     """The released policy with a defect, as a file in `folder`."""
     surgery = Surgery(base, task.columns, task.action_names)
-    defect.plant(surgery, NAMES[task.id], task.id, level)
+    if defect.plant is not None:
+        defect.plant(surgery, NAMES[task.id], task.id, level)
     atomic_write_bytes(folder / POLICY, surgery.finish())
     policy = load_policy(str(folder / POLICY), task.id)
-    return _bomb(policy, task, level) if defect.id == "time-bomb" else policy
+    return policy if defect.plant is not None else _bomb(policy, task, level)
 
 
 def _bomb(policy: LoadedPolicy, task: Task, share: float) -> LoadedPolicy:

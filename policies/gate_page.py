@@ -148,27 +148,31 @@ def missed(result: GateResult) -> list[str]:
 
 def page(result: GateResult) -> str:
     """The page, in Markdown."""
+    parts = (_summary(result), _defects(result), _clean(result), _artefacts(result), _mutants(result))
+    return "\n".join(line for part in parts for line in [*part, ""])
+
+
+def _summary(result: GateResult) -> list[str]:
     whole = result.as_json()
+    genba = whole["genba"]
     seconds = [found["seconds"] for kind in ("defect", "clean") for _, found in result.of(kind)]
     steps = [found["steps"] for _, found in result.of("clean")]
-    scope = (
-        "the quick form (one cell, middle severity, each clean policy once)"
-        if result.quick
-        else "the whole benchmark"
-    )
-    rows = [
+    quick = " --quick" if result.quick else ""
+    scope = "one cell, middle severity, each clean policy once" if result.quick else "the whole benchmark"
+    return [
         "# The gate, measured",
         "",
-        f"Written by `genba bench gate{' --quick' if result.quick else ''}`: {scope}. A defect is planted in a released policy, as ONNX "
-        "surgery; the gate sees a file like any other. Caught is what does not get PASS; the reason is right when the verdict names one of",
-        "the things that this defect does (listed in `policies/gate_defects.py` before any run). Clean are variants of released policies that "
-        "an oracle certified in other worlds at physics rate (`policies/gate_oracle.py`), without the gate's",
+        f"Written by `genba bench gate{quick}`: {scope}. A defect is planted in a released policy, as ONNX surgery; the gate sees a file like any "
+        "other. Caught is what does not get PASS; the reason is right when the verdict names one of",
+        "the things that this defect does (listed in `policies/gate_defects.py`). Clean are variants of released policies that an oracle certified in "
+        "other worlds at physics rate (`policies/gate_oracle.py`), without the gate's",
         f"monitor, suites or statistics. Bounds are one-sided 95 % (Clopper-Pearson). {cores()} threads; a verdict took "
-        f"{np.median(seconds):.0f} s (median) and {max(seconds):.0f} s at most; a clean policy costs {np.median(steps or [0]) / 1e6:.1f} million physics steps.",
+        f"{np.median(seconds):.0f} s (median) and {max(seconds):.0f} s at most; a clean policy costs "
+        f"{np.median(steps or [0]) / 1e6:.1f} million physics steps.",
         "",
         "| gate | detection at middle severity | right reason | false alarms |",
         "|---|---|---|---|",
-        f"| Genba | {_shown(whole['genba']['detection'])} | {_shown(whole['genba']['right_reason'])} | {_alarms(whole['genba']['false_alarm'])} |",
+        f"| Genba | {_shown(genba['detection'])} | {_shown(genba['right_reason'])} | {_alarms(genba['false_alarm'])} |",
         *(
             f"| {GATES[name]} | {_shown(each['detection'])} | | |"
             for name, each in whole["baselines"].items()
@@ -176,29 +180,44 @@ def page(result: GateResult) -> str:
         "",
         "The two simpler gates play 100 undisturbed episodes, ask for 95 % success and, the second, see each limit once a control tick; "
         "they were given no clean policies.",
-        "",
+    ]
+
+
+def _defects(result: GateResult) -> list[str]:
+    columns = _columns(result)
+    return [
         "## Defects",
         "",
-        "| defect | what it does | "
-        + " | ".join(f"{cell}, {level}" for cell, level in _columns(result))
-        + " |",
-        "|---" * (2 + len(_columns(result))) + "|",
+        "| defect | what it does | " + " | ".join(f"{cell}, {level}" for cell, level in columns) + " |",
+        "|---" * (2 + len(columns)) + "|",
         *(_row(result, defect.id, defect.says) for defect in DEFECTS),
         "",
-        "A cell shows the verdict's reasons, or **missed**. Levels are in `policies/gate_defects.py`.",
+        "A cell shows the verdict's reasons, or **missed**.",
         "",
         "**Missed:** " + ("; ".join(missed(result)) or "none") + ".",
-        "",
+    ]
+
+
+def _clean(result: GateResult) -> list[str]:
+    return [
         "## Clean policies",
         "",
         "| policy | cell | certified | verdicts |",
         "|---|---|---|---|",
         *_clean_rows(result),
-        "",
+    ]
+
+
+def _artefacts(result: GateResult) -> list[str]:
+    return [
         "## Artefacts",
         "",
         *(f"- `{key[1]}`: {_artefact(key[1], found)}" for key, found in result.of("artefact")),
-        "",
+    ]
+
+
+def _mutants(result: GateResult) -> list[str]:
+    return [
         "## Broken gates",
         "",
         "The self-test asks the gate questions with known answers (`safety/selftest.py`); each of these gates is broken in one place "
@@ -208,9 +227,7 @@ def page(result: GateResult) -> str:
             f"- `{key[1]}`: {', '.join(found['red']) or '**not noticed**'}"
             for key, found in result.of("mutant")
         ),
-        "",
     ]
-    return "\n".join(rows)
 
 
 def _columns(result: GateResult) -> list[tuple[str, str]]:

@@ -15,8 +15,9 @@ from genba.envs.task import get_task
 from genba.policies import bench_gate
 from genba.policies.gate_artefacts import ARTEFACTS, Artefact, refused
 from genba.policies.gate_clean import CHANGES
-from genba.policies.gate_defects import CELLS, DEFECTS, NAMES, Defect
+from genba.policies.gate_defects import CELLS, DEFECTS, Defect
 from genba.policies.gate_page import GateResult, page
+from genba.policies.gate_plants import NAMES
 from genba.policies.gate_run import apply_gate, lost, name_of, simpler_gates
 from genba.policies.gate_surgery import Surgery
 from genba.policies.load import load_policy
@@ -67,7 +68,12 @@ def observations(cell: str, count: int = 4000) -> Rows:
     return np.asarray(mean + draws / scale, np.float32)
 
 
-CASES = [pytest.param(defect, cell, id=f"{cell}-{defect.id}") for defect in DEFECTS for cell in defect.cells]
+CASES = [
+    pytest.param(defect, cell, id=f"{cell}-{defect.id}")
+    for defect in DEFECTS
+    for cell in defect.cells
+    if defect.plant is not None
+]
 
 
 @pytest.mark.parametrize("defect, cell", CASES)
@@ -79,15 +85,14 @@ def test_each_defect_can_be_planted_and_grows_with_its_level(
     changed = []
     for level in defect.levels:
         surgery = Surgery(base(cell), task.columns, task.action_names)
+        assert defect.plant is not None
         defect.plant(surgery, NAMES[cell], cell, level)
         after = acts(surgery.finish(), tmp_path, seen)
         assert after.shape == before.shape
         assert np.nanmax(np.abs(after)) <= 1.0
         assert np.isfinite(after).all() or defect.id == "no-number"
         changed.append(np.nan_to_num(np.abs(after - before), nan=2.0).mean())
-    if defect.id == "time-bomb":
-        assert changed == [0.0, 0.0, 0.0]  # its clock is not in the file
-    elif defect.id not in (
+    if defect.id not in (
         "drift-after-goal",
         "sinks-after-goal",
         "presses-on",
