@@ -113,8 +113,9 @@ def _scaled(recipe: Recipe, steps: int) -> Recipe:
     share = steps / recipe.steps
     rounds = max(1, round(recipe.imitation.rounds * share))
     iterations = max(1, round(recipe.ppo.iterations * share))
+    shown = round(recipe.imitation.expert_ticks * max(share, 1.0))  # what is shown first is never cut short
     return replace(
         recipe,
-        imitation=replace(recipe.imitation, rounds=rounds),
+        imitation=replace(recipe.imitation, rounds=rounds, expert_ticks=shown),
         ppo=replace(recipe.ppo, iterations=iterations),
     )

@@ -50,6 +50,7 @@ GRIP_ANGLE = np.pi / 2
 WORKSPACE = (np.array([0.10, -0.70, -0.098]), np.array([0.80, 0.55, 0.75]))
 TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 0.75, 90.0  # m/s, N
 GRIP_FORCE, JAW_FORCE = 40.0, 100.0  # N
+STEPS = (*expert.STAGES, *expert.MARKS)
 WAITING, RUNNING, REFUSED = 0.0, 1.0, 2.0
 
 
@@ -137,6 +138,37 @@ def _unheld(s: Lookup) -> Array:
 
 def _touch(s: Lookup) -> Array:
     return norm(s["machine.touch"]) + norm(s["chuck.touch"])
+
+
+@once
+def _work(s: Lookup) -> Array:
+    """`(n, 13 + 3)`: the stage of the work and its marks (0 or 1), and what it is about, from the tool, m."""
+    seen = {
+        "tcp": s["tcp.pos"],
+        "done_from_tcp": done_from_tcp(s),
+        "blank_from_tcp": blank_from_tcp(s),
+        "out_from_done": out_from_done(s),
+        "seat_from_blank": seat_from_blank(s),
+        "fin_from_tcp": s["fin.pos"] - s["tcp.pos"],
+        "button_from_tcp": s["button.pos"] - s["tcp.pos"],
+        "height_60mm": s["tcp.pos"][..., 2] - 0.10,
+        "door": s["door.q"],
+        "door_open_30mm": s["door.q"] - OPEN,
+        "jaw_gap_12mm": _jaw_gap(s),
+        "clamp": _clamp(s),
+        "grip_yaw": _yaw(s),
+        "gripper_width": s["gripper.width"],
+        "grip_done": _grip_done(s),
+        "grip_blank": _grip_blank(s),
+        "running": np.where(s["machine.state"] == RUNNING, 1.0, 0.0),
+    }
+    now = expert.stages(seen)
+    flags = np.column_stack([now[name] for name in STEPS]).astype(np.float64)
+    return np.concatenate([flags, expert.aim(seen, now)], axis=1)
+
+
+def _aim(s: Lookup) -> Array:
+    return np.ascontiguousarray(_work(s)[:, len(STEPS) :])
 
 
 class Tending(CartesianTwist):
@@ -276,6 +308,12 @@ class MachineTend(Task):
         "grip_blank": Term(_grip_blank, "N", limit=20.0),
         "pressed_8mm": Term(lambda s: s["button.q"], "m", limit=0.008),
         "running": Term(lambda s: np.where(s["machine.state"] == RUNNING, 1.0, 0.0), "1"),
+        "work": Term(lambda s: _work(s)[:, : len(STEPS)], "1", STEPS),
+        "aim": Term(_aim, "m", ("x", "y", "z")),
+        "aim_60mm": Term(_aim, "m", ("x", "y", "z"), 0.06),
+        "aim_12mm": Term(_aim, "m", ("x", "y", "z"), 0.012),
+        "aim_gap_60mm": Term(lambda s: norm_xy(_aim(s)), "m", limit=0.06),
+        "aim_gap_12mm": Term(lambda s: norm_xy(_aim(s)), "m", limit=0.012),
     }
 
     rewards = {

@@ -107,7 +107,7 @@ VIOLATORS: list[Act] = [
     hurry,
     *(blind,) * 4,
     *(chase,) * 6,
-    twirl,
+    *(twirl,) * 5,
     to_and_fro,
     skewed,
     aimed("dock_aside", 0.06),
