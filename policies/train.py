@@ -151,7 +151,8 @@ def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, sa
         (folder / BEFORE).mkdir(exist_ok=True)
         export(student, task, folder / BEFORE)
     held = comparison.after if chosen is not student else comparison.before
-    kept = "" if chosen is not student else "PPO brought nothing that holds; the student stays. "
+    asked = "PPO brought nothing that holds" if recipe.ppo.iterations else "PPO was not asked for"
+    kept = "" if chosen is not student else f"{asked}; the student stays. "
     result = TrainResult(
         folder,
         held,
