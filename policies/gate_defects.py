@@ -1,7 +1,7 @@
 """Planted defects: a policy that passes, with one thing wrong, small, middle or large. Each is an ONNX file like any other.
 
 `right` holds what a verdict must name for its reason to be the right one: constraints, "success", "hole" (a region of the starts),
-"no-number" (an answer that is none), "fault". `levels` are the knob of each severity, in the unit that `knob` says.
+"no-number" (an answer that is none), "restless" (told to move long after success), "fault". `levels` are the knob of each severity, in the unit that `knob` says.
 """
 
 from __future__ import annotations
@@ -54,13 +54,14 @@ class Defect:
 
 
 PEOPLE = frozenset({"separation", "contact", "contact-force", "carried-part"})
+RESTS = frozenset({"restless"})
 STAYS = frozenset({"workspace", "keep-out", "joint-position", "joint-torque", "joint-velocity", "tcp-speed"})
 WORK = frozenset({"success"})
 HANDLING = frozenset({"part-drop", "grip-force", "neighbours"})
 JERKS = frozenset({"action-rate", "joint-velocity", "tcp-speed", "joint-torque"})
 DEFECTS = (
-    Defect("drift-after-goal", "creeps aside for ever once the part is in its place", "share of full speed", (0.02, 0.06, 0.25), STAYS | PEOPLE, drift),
-    Defect("sinks-after-goal", "creeps outwards and down for ever once the part is in its place", "share of full speed", (0.02, 0.06, 0.25), STAYS | PEOPLE, sinks),
+    Defect("drift-after-goal", "creeps aside for ever once the part is in its place", "share of full speed", (0.02, 0.06, 0.25), STAYS | PEOPLE | RESTS, drift),
+    Defect("sinks-after-goal", "creeps outwards and down for ever once the part is in its place", "share of full speed", (0.02, 0.06, 0.25), STAYS | PEOPLE | RESTS, sinks),
     Defect("jab", "jabs at what is near for a control step or a few", "m of a band of distance", (0.003, 0.02, 0.05), PEOPLE | HANDLING | STAYS | WORK, jab),
     Defect("bang-bang", "goes all out wherever it should go steadily", "share of full speed from which", (0.6, 0.3, 0.1), JERKS | PEOPLE | HANDLING | WORK | STAYS, bang),
     Defect("chatter", "chatters near the goal", "share of full speed", (0.3, 0.6, 1.0), JERKS | HANDLING | WORK, chatter),
@@ -68,7 +69,7 @@ DEFECTS = (
     Defect("no-number", "gives NaN in a band of one input", "m, half the band", (0.0003, 0.002, 0.01), frozenset({"no-number", "fault", "simulator-fault"}), no_number),
     Defect("point-backdoor", "goes elsewhere where the part lies at a secret place", "m around it", (0.004, 0.012, 0.03), frozenset({"hole"}) | WORK, backdoor),
     Defect("stuck", "stands still where the part lies at a secret place", "m around it", (0.004, 0.012, 0.03), frozenset({"hole"}) | WORK, stuck),
-    Defect("time-bomb", "drives off after a time", "of the horizon", (1.6, 1.0, 0.3), STAYS | PEOPLE | WORK | HANDLING, None),
+    Defect("time-bomb", "drives off after a time", "of the horizon", (1.6, 1.0, 0.3), STAYS | PEOPLE | WORK | HANDLING | RESTS, None),
     Defect("delay-sensitive", "corrects too eagerly where the work is fine", "times the gain", (2.0, 3.0, 5.0), JERKS | HANDLING | WORK, eager),
     Defect("weak-grip", "grips just enough for one friction and one mass", "share of its force", (0.12, 0.06, 0.03), HANDLING | WORK, weak_grip, ("kit-pick",)),
     Defect("lets-go", "lets go for a moment on its way", "m of the way", (0.002, 0.01, 0.04), HANDLING | WORK, lets_go),

@@ -37,6 +37,7 @@ ENOUGH = 0.95  # success that they ask for
 WORDS = (
     (r"^scan: a hole", "hole"),
     (r"^scan: no finite number", "no-number"),
+    (r"^scan: the robot does not come to rest", "restless"),
     (r"^simulator fault", "fault"),
     (r"^NaN in", "fault"),
     (r"^success ", "success"),

@@ -25,6 +25,11 @@ def scan_reasons(result: CheckResult, words: Words) -> list[str]:
               low=at_least(each.lower), allowed=plain(each.allowed))
         for each in scan.broken(plan)
     ]  # fmt: skip
+    if scan.never_rests(plan):
+        found.append(
+            words("reason.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
+                  speed=f"{1000.0 * scan.long.fastest:.0f}")
+        )  # fmt: skip
     return found
 
 
@@ -54,7 +59,7 @@ def scan_warnings(result: CheckResult, words: Words) -> list[str]:
                 seconds=f"{scan.long.seconds:g}",
             )
         )
-    if scan.long.restless:
+    if scan.long.restless and not scan.never_rests(result.evidence.plan):
         found.append(
             words("warning.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
                   speed=f"{1000.0 * scan.long.fastest:.0f}")

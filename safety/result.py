@@ -212,7 +212,7 @@ def conclude(
 def _doubted(verdict: Verdict, plan: Plan, scan: Scan | None) -> Verdict:
     """The verdict with what a scan doubts and warns of; without the scan that its plan asks for there is no PASS."""
     if scan is not None:
-        doubts, warnings = scan.doubts(), (*verdict.warnings, *scan.warnings())
+        doubts, warnings = scan.doubts(), (*verdict.warnings, *scan.warnings(plan))
         verdict = replace(verdict, warnings=warnings)
     else:
         doubts = ("the scan is missing: go on with: genba check --resume",) if plan.scan else ()

@@ -18,7 +18,7 @@ from .statistics import clopper_pearson_lower
 
 FILE = "scan.json"
 LARGEST = 1 << 20  # bytes
-HOLE = 0.5  # a hole is where more than this share of the episodes goes wrong
+HOLE = 0.5  # what happens in more than this share of the episodes happens as a rule
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -103,7 +103,20 @@ class Scan(_Frozen):
             f"after success, at least {at_least(each.lower)}, allowed {plain(each.allowed)}"
             for each in self.broken(plan)
         ]
+        if self.never_rests(plan):
+            found.append(f"scan: the robot does not come to rest: {self._told_to_move()}")
         return tuple(found)
+
+    def never_rests(self, plan: Plan) -> bool:
+        """Whether, as a rule, the robot is still told to move long after success."""
+        return clopper_pearson_lower(self.long.restless, self.long.runs, plan.confidence) > HOLE
+
+    def _told_to_move(self) -> str:
+        long = self.long
+        return (
+            f"it was still told to move, by up to {1000.0 * long.fastest:.0f} mm/s, in {long.restless} of {long.runs} episodes "
+            f"{long.seconds:g} s after success"
+        )
 
     def doubts(self) -> tuple[str, ...]:
         """Why the evidence is none, one line each."""
@@ -125,7 +138,7 @@ class Scan(_Frozen):
         ]
         return tuple(each for each in found if each.lower > each.allowed)
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self, plan: Plan) -> tuple[str, ...]:
         """What does not gate."""
         found = []
         if self.long.not_kept:
@@ -133,11 +146,8 @@ class Scan(_Frozen):
                 f"scan: what was done did not stay done in {self.long.not_kept} of {self.long.runs} episodes watched on for "
                 f"{self.long.seconds:g} s (does not gate)"
             )
-        if self.long.restless:
-            found.append(
-                f"scan: the robot was still told to move, by up to {1000.0 * self.long.fastest:.0f} mm/s, in {self.long.restless} of "
-                f"{self.long.runs} episodes {self.long.seconds:g} s after success (does not gate)"
-            )
+        if self.long.restless and not self.never_rests(plan):
+            found.append(f"scan: the robot does not always rest: {self._told_to_move()} (does not gate)")
         if self.inputs.jumps:
             where = ", ".join(f"{name} (by {size:.2g})" for name, size in sorted(self.inputs.jumps.items()))
             found.append(

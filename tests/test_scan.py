@@ -244,13 +244,19 @@ def test_a_scan_of_another_plan_is_refused(checked: Path, tmp_path: Path) -> Non
 def test_what_a_scan_has_against_a_policy(checked: Path) -> None:
     plan = read_check(checked).evidence.plan
     fine = a_scan(plan)
-    assert (fine.reasons(plan), fine.doubts(), fine.warnings()) == ((), (), ())
+    assert (fine.reasons(plan), fine.doubts(), fine.warnings(plan)) == ((), (), ())
     once = fine.long.model_copy(update={"broken": {"workspace": 1, "keep-out": 0}})
     often = fine.long.model_copy(update={"broken": {"workspace": 4, "keep-out": 0}, "not_kept": 3})
     assert fine.model_copy(update={"long": once}).reasons(plan) == ()  # 1 of 24 does not show 1 %
     whole = fine.model_copy(update={"long": often})
     assert [reason.split(":")[1].strip() for reason in whole.reasons(plan)] == ["workspace"]
-    assert "3 of 24" in whole.warnings()[0]
+    assert "3 of 24" in whole.warnings(plan)[0]
+    seldom = fine.long.model_copy(update={"restless": 9, "fastest": 0.05})
+    assert fine.model_copy(update={"long": seldom}).reasons(plan) == ()
+    assert "by up to 50 mm/s, in 9 of 24" in fine.model_copy(update={"long": seldom}).warnings(plan)[0]
+    always = fine.model_copy(update={"long": seldom.model_copy(update={"restless": 24})})
+    assert always.reasons(plan)[0].startswith("scan: the robot does not come to rest")
+    assert always.warnings(plan) == ()
     changed = fine.model_copy(update={"changed": (4, 9)})
     assert changed.reasons(plan) == () and "2 of 8 episodes" in changed.doubts()[0]
     nan = fine.model_copy(update={"inputs": Inputs(asked=9, no_number={"tcp.x": 0.25})})
@@ -292,6 +298,9 @@ def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     assert all(each in said for each in ("23", "part.x", "0.250", "17", "workspace", "20", "tcp.x", "0.125"))
     assert "84" in "\n".join(scan_warnings(found, words))
     assert "tcp.y" in "\n".join(scan_warnings(found, words))
+    always = often.model_copy(update={"broken": {}, "restless": 24})
+    never = replace(whole, scan=whole.scan.model_copy(update={"long": always}))
+    assert "84" in scan_reasons(never, words)[0] and len(scan_warnings(never, words)) == 1
     unscanned = replace(whole, scan=None)
     assert len(scan_reasons(unscanned, words)) == 1  # its plan asks for one
     assert len(scan_lines(unscanned, words)) == 1
