@@ -11,7 +11,7 @@ STAMP := .venv/.genba-stamp
 help:
 	@echo "make setup      install Genba and everything it needs into .venv (PYTHON=$(PYTHON))"
 	@echo "make go         learn, check and release $(TASK) (TASK=conveyor-sort for the other one)"
-	@echo "make test       the tests, ten minutes or more on two cores"
+	@echo "make test       the tests, nine minutes or more on two cores"
 	@echo "make test-all   the long tests as well"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make clean      remove .venv, build outputs and caches; runs and releases stay"
@@ -26,10 +26,10 @@ go: $(STAMP)
 	@.venv/bin/genba go $(TASK)
 
 test: $(STAMP)
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not long"
+	.venv/bin/python -m pytest -q -n 2 --dist worksteal -m "not long"
 
 test-all: $(STAMP)
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile
+	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(STAMP)
 	.venv/bin/ruff check .
