@@ -25,7 +25,7 @@ from .evidence import Evidence
 from .plan import Episode, Plan
 from .policy import OneAtATime, Policy
 from .progress import Progress, Say
-from .scan_files import Long, Scan
+from .scan_files import Inputs, Long, Scan
 from .scan_holes import Rules, holes, suspects_of
 from .scan_inputs import swept
 from .search_space import NOT_PLANNED, first_seed
@@ -65,13 +65,13 @@ def scan(
     """
     plan = evidence.plan
     hard = tuple(each.constraint.id for each in binding.assessed if each.constraint.hard)
-    base = OFFSET + 4 * (plan.seed_base % OFFSET) * OFFSET
+    base = _base(plan)
     with Progress("scan", 4, 0, say) as progress:
         repeated, changed = again(evidence, policy, task, binding, threads)
         progress.advance(1, "episodes again")
         long, met = long_runs(plan, policy, task, binding, base, threads)
         progress.advance(1, "long runs")
-        inputs = swept(policy, met, [name for name, _ in task.observation_names], list(task.columns.values()))
+        inputs = _swept(policy, met, task)
         progress.advance(1, "inputs")
         rules = Rules(hard, bool(plan.suite.verdict.success))
         suspects = suspects_of(evidence, task, rules)
@@ -107,6 +107,22 @@ class Player:
         with closing(side_by_side(self.loops, episodes)) as rows:
             found = {row["episode"]: row for row in rows}
         return [found[each.index] for each in episodes]
+
+
+def made_again(scan: Scan, evidence: Evidence, policy: Policy, task: Task, binding: Binding) -> bool:
+    """Whether the long runs and the sweeps of a scan come out as they did."""
+    plan = evidence.plan
+    long, met = long_runs(plan, policy, task, binding, _base(plan), 0)
+    return (long, _swept(policy, met, task)) == (scan.long, scan.inputs)
+
+
+def _base(plan: Plan) -> int:
+    """Where the seeds of a plan's scan begin."""
+    return OFFSET + 4 * (plan.seed_base % OFFSET) * OFFSET
+
+
+def _swept(policy: Policy, met: Rows, task: Task) -> Inputs:
+    return swept(policy, met, [name for name, _ in task.observation_names], list(task.columns.values()))
 
 
 def again(

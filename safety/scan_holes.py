@@ -31,7 +31,7 @@ FOLLOWED = 6  # of them, those that are narrowed down
 HALF_WIDTH = 0.01  # of a draw's range
 AGAIN, NARROW, FRESH = 4, 6, 24  # episodes: near a suspect, of each step, of a claim
 STILL = 0.75  # share that still goes wrong
-NUMBERS = 3  # a region holds at most so many quantities that are not choices
+NUMBERS, KINDS = 3, 2  # a region holds at most so many quantities that are not choices, of so many kinds
 
 
 @dataclass
@@ -134,7 +134,12 @@ def holes(
     again = follower.wrong(suspects, [each.held for each in suspects], AGAIN, rules)
     left = [each for each, count in zip(suspects, again, strict=True) if count >= STILL * AGAIN]
     left = left[:FOLLOWED]
-    for group in _groups(left):
+    kinds, single = _groups(left)
+    for step, group in enumerate((*kinds, *single)):
+        if step == len(kinds):  # what hangs on many kinds of quantities is a knife's edge
+            left = [each for each in left if len({_kind(name) for name in each.held}) <= KINDS]
+        if not left:
+            break
         tried = [tuple(name for name in each.held if name not in group) for each in left]
         counts = follower.wrong(left, tried, NARROW, rules)
         for each, names, count in zip(left, tried, counts, strict=True):
@@ -160,13 +165,17 @@ def holes(
     return found, follower.played
 
 
-def _groups(suspects: Sequence[Suspect]) -> list[frozenset[str]]:
+def _kind(name: str) -> str:
+    """What a start quantity is about: `reach` of `reach.start`."""
+    return name.split(".")[0]
+
+
+def _groups(suspects: Sequence[Suspect]) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
     """What is left to chance, step by step: all quantities of a kind (`reach.start`, `reach.stay`, ...), then each."""
     names = sorted({name for each in suspects for name in each.held})
-    kinds = dict.fromkeys(name.split(".")[0] for name in names)
-    whole = [frozenset(name for name in names if name.split(".")[0] == kind) for kind in kinds]
-    single = [frozenset([name]) for group in whole if len(group) > 1 for name in sorted(group)]
-    return [*whole, *single]
+    kinds = dict.fromkeys(_kind(name) for name in names)
+    whole = [frozenset(name for name in names if _kind(name) == kind) for kind in kinds]
+    return whole, [frozenset([name]) for group in whole if len(group) > 1 for name in sorted(group)]
 
 
 def _unlike(suspects: Sequence[Suspect]) -> list[Suspect]:
