@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.errors import BadInput
 from .policy import Policy
 from .scan_files import Inputs
 
@@ -19,17 +21,19 @@ Rows = NDArray[np.float32]
 
 SWEPT, STEPS = 8, 257  # observations that are swept, values of a column
 PAIRED, GRID = 4, 33  # observations that pairs are swept at, values of each of the two
+ALL_PAIRS = 4  # columns of a term of which every two are taken together
 NAMED = 5  # columns that are listed
 JUMP, BRANCH = 0.5, 0.25  # between two steps of a sweep; between neighbouring numbers
 HALVINGS = 60
 
 
 @dataclass(frozen=True)
-class Line:
-    """A sweep: observations `(steps, d)`, and the columns that change along it."""
+class Sweep:
+    """Lines of observations `(lines, steps, d)` along which column `column` changes."""
 
     name: str
-    rows: Rows
+    column: int
+    lines: Rows
 
 
 def swept(policy: Policy, met: Rows, names: Sequence[str], terms: Sequence[slice]) -> Inputs:
@@ -39,28 +43,34 @@ def swept(policy: Policy, met: Rows, names: Sequence[str], terms: Sequence[slice
         met: observations `(n, d)`.
         names: of the columns.
         terms: the columns that belong together; pairs are taken within each.
+
+    Raises BadInput where the policy answers nothing any more, not even what it has met.
     """
     bad: dict[str, float] = {}
     jumps: dict[str, float] = {}
     asked = 0
-    for column, name in enumerate(names):
-        for line in _lines(met, column, name):
-            answer = act(policy, line.rows)
-            asked += len(line.rows)
-            broken = np.flatnonzero(~np.isfinite(answer).all(axis=1))
-            if len(broken):
-                bad.setdefault(name, float(line.rows[broken[0], column]))
-            elif policy.kind == "onnx":
-                _note(jumps, name, policy, line, answer)
-    for name, line in _pairs(met, names, terms):
-        answer = act(policy, line.rows)
-        asked += len(line.rows)
-        if not np.isfinite(answer).all():
-            column = names.index(name.split(" with ")[0])
-            bad.setdefault(name, float(line.rows[~np.isfinite(answer).all(axis=1)][0, column]))
-        elif policy.kind == "onnx":
-            _note(jumps, name, policy, line, answer)
+    for sweep in (*_columns(met, names), *_pairs(met, names, terms)):
+        lines = sweep.lines
+        asked += lines.shape[0] * lines.shape[1]
+        answers = _answers(policy, lines, met)
+        broken: NDArray[np.bool_] = np.asarray(~np.isfinite(answers).all(axis=2))
+        if broken.any():
+            bad.setdefault(sweep.name, float(lines[broken][0, sweep.column]))
+        if policy.kind == "onnx":
+            for line, answer in zip(lines[~broken.any(axis=1)], answers[~broken.any(axis=1)], strict=True):
+                _note(jumps, sweep.name, policy, line, answer)
     return Inputs(asked=asked, no_number=_first(bad), jumps=_first(jumps))
+
+
+def _answers(policy: Policy, lines: Rows, met: Rows) -> Rows:
+    """`(lines, steps, A)`; NaN where the policy could not answer what it was never asked, though it answers what it has met."""
+    flat = lines.reshape(-1, lines.shape[2])
+    try:
+        answers = act(policy, flat)
+    except BadInput:
+        known = act(policy, met[:2])
+        answers = np.full((len(flat), known.shape[1]), np.nan, np.float32)
+    return answers.reshape(*lines.shape[:2], -1)
 
 
 def act(policy: Policy, rows: Rows) -> Rows:
@@ -69,43 +79,41 @@ def act(policy: Policy, rows: Rows) -> Rows:
     return np.asarray(policy.act(rows, none, none))
 
 
-def _lines(met: Rows, column: int, name: str) -> Iterator[Line]:
+def _columns(met: Rows, names: Sequence[str]) -> Iterator[Sweep]:
     """One column across what was met of it, at several observations."""
-    low, high = met[:, column].min(), met[:, column].max()
-    for row in _spread(met, SWEPT):
-        rows = np.repeat(row[None], STEPS, axis=0)
-        rows[:, column] = np.linspace(low, high, STEPS, dtype=np.float32)
-        yield Line(name, rows)
+    for column, name in enumerate(names):
+        rows = np.repeat(_spread(met, SWEPT)[:, None], STEPS, axis=1)
+        rows[:, :, column] = np.linspace(met[:, column].min(), met[:, column].max(), STEPS, dtype=np.float32)
+        yield Sweep(name, column, rows)
 
 
-def _pairs(met: Rows, names: Sequence[str], terms: Sequence[slice]) -> Iterator[tuple[str, Line]]:
-    """Two columns of a term together, as the lines of a grid."""
+def _pairs(met: Rows, names: Sequence[str], terms: Sequence[slice]) -> Iterator[Sweep]:
+    """Two columns of a term together, as the lines of a grid; of a long term, neighbours only."""
     low, high = met.min(axis=0), met.max(axis=0)
     for term in terms:
-        columns = range(term.start, term.stop)
-        for first in columns:
-            for second in columns[first - term.start + 1 :]:
-                name = f"{names[first]} with {names[second]}"
-                for row in _spread(met, PAIRED):
-                    for value in np.linspace(low[second], high[second], GRID, dtype=np.float32):
-                        rows = np.repeat(row[None], GRID, axis=0)
-                        rows[:, second] = value
-                        rows[:, first] = np.linspace(low[first], high[first], GRID, dtype=np.float32)
-                        yield name, Line(name, rows)
+        for first, second in combinations(range(term.start, term.stop), 2):
+            if term.stop - term.start > ALL_PAIRS and second > first + 1:
+                continue
+            rows = np.repeat(_spread(met, PAIRED)[:, None], GRID, axis=1).reshape(-1, 1, met.shape[1])
+            rows = np.repeat(rows, GRID, axis=1)
+            across = np.linspace(low[second], high[second], GRID, dtype=np.float32)
+            rows[:, :, second] = np.tile(across, len(rows) // GRID)[:, None]
+            rows[:, :, first] = np.linspace(low[first], high[first], GRID, dtype=np.float32)
+            yield Sweep(f"{names[first]} with {names[second]}", first, rows)
 
 
 def _spread(met: Rows, count: int) -> Rows:
     return met[np.linspace(0, len(met) - 1, min(count, len(met))).astype(np.int64)]
 
 
-def _note(jumps: dict[str, float], name: str, policy: Policy, line: Line, answer: Rows) -> None:
+def _note(jumps: dict[str, float], name: str, policy: Policy, line: Rows, answer: Rows) -> None:
     """The largest jump between neighbouring numbers where the line has its largest step."""
     if name in jumps:
         return
     clipped = answer.clip(-1.0, 1.0)
     steps = np.abs(np.diff(clipped, axis=0)).max(axis=1)
     at = int(steps.argmax())
-    if steps[at] > JUMP and (size := _narrowed(policy, line.rows[at], line.rows[at + 1])) > BRANCH:
+    if steps[at] > JUMP and (size := _narrowed(policy, line[at], line[at + 1])) > BRANCH:
         jumps[name] = round(size, 3)
 
 

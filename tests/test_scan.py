@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from genba.envs.errors import BadInput
 from genba.envs.streams import Streams
 from genba.envs.task import get_task
 from genba.policies.load import LoadedPolicy, load_policy
@@ -78,6 +79,24 @@ def test_a_branch_over_two_columns_is_found_in_a_network_only(kind: str) -> None
     expected = kind == "onnx"
     assert ("b.x with b.y" in found.jumps) is expected
     assert "a" not in found.jumps
+
+
+def test_a_policy_that_cannot_answer_what_it_was_never_asked_is_found_and_not_fatal() -> None:
+    def fragile(rows: Rows) -> Rows:
+        if (np.abs(rows[:, 2] - 0.7) < 0.003).any() and len(rows) > 2:
+            raise BadInput("could not act")
+        return smooth(rows)
+
+    found = swept(Function(fragile, "callable"), met(), NAMES, TERMS)
+    assert "b.y" in found.no_number and "a" not in found.no_number
+
+
+def test_a_policy_that_is_gone_is_no_finding() -> None:
+    def gone(rows: Rows) -> Rows:
+        raise BadInput("nobody answers")
+
+    with pytest.raises(BadInput, match="nobody answers"):
+        swept(Function(gone, "server"), met(), NAMES, TERMS)
 
 
 class World:
