@@ -21,6 +21,7 @@ Rows = NDArray[np.float32]
 
 SWEPT, STEPS = 8, 257  # observations that are swept, values of a column
 PAIRED, GRID = 4, 33  # observations that pairs are swept at, values of each of the two
+AT_ONCE = 1024  # observations of a question: what a server with a large network can take
 ALL_PAIRS = 4  # columns of a term of which every two are taken together
 NAMED = 5  # columns that are listed
 JUMP, BRANCH = 0.5, 0.25  # between two steps of a sweep; between neighbouring numbers
@@ -75,8 +76,9 @@ def _answers(policy: Policy, lines: Rows, met: Rows) -> Rows:
 
 def act(policy: Policy, rows: Rows) -> Rows:
     """Actions `(n, A)` of observations `(n, d)`."""
-    none = np.zeros(len(rows), np.int64)
-    return np.asarray(policy.act(rows, none, none))
+    none = np.zeros(AT_ONCE, np.int64)
+    parts = [rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE)]
+    return np.concatenate([policy.act(part, none[: len(part)], none[: len(part)]) for part in parts])
 
 
 def _columns(met: Rows, names: Sequence[str]) -> Iterator[Sweep]:
