@@ -605,9 +605,10 @@ def bench_judge(json: Json = False) -> None:
 
 @bench_app.command("gate")
 def bench_gate(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One cell, middle severity, each clean policy once.")
-    ] = False,
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Whose policies. Absent: both cells, with --quick one.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Middle severity, each clean policy once.")] = False,
     out: Annotated[Path, typer.Option(help="Where gate-benchmark.md goes.")] = Path("docs"),
     seed: Annotated[int, typer.Option(help="0 to 999 fixes all episodes.")] = 0,
     threads: Threads = 0,
@@ -617,7 +618,7 @@ def bench_gate(
     with quiet_stdout():
         from genba.policies.bench_gate import bench_gate as work
 
-        result = work(out, quick=quick, seed=seed, threads=threads, say=say)
+        result = work(out, tasks or [], quick=quick, seed=seed, threads=threads, say=say)
     deliver(result, json)
 
 

@@ -29,7 +29,7 @@ class CameraDisturbance(Disturbance):
 
     @classmethod
     def applies(cls, task: Task) -> bool:
-        return bool(task.camera)
+        return task.sees
 
     def aim(self, lens: Lens, world: int) -> Lens:
         """The lens as it stands in a world."""

@@ -103,6 +103,10 @@ class Eye(ABC):
     def note(self, held: Mapping[str, Array], worlds: Ids, views: NDArray[np.int64], answers: Array) -> None:
         """Take answers `(m, answers + 1)` into the held signals."""
 
+    def sense(self, now: Lookup) -> Lookup:
+        """What the policy's other sensors say now, with what is known by pictures in its place."""
+        return now
+
     def watch_through(self, disturbances: Sequence[Disturbance]) -> None:
         """Let those of the disturbances that are a camera's act on the pictures, in their order."""
         self.disturbances = [each for each in disturbances if isinstance(each, CameraDisturbance)]

@@ -72,16 +72,26 @@ class Goods:
         return np.asarray(self.mass[:, None] * np.where(self.round[:, None], cylinder, box))
 
     def shape(
-        self, model: mujoco.MjModel, fields: Mapping[str, Array], body: str, kind: NDArray[np.int64]
+        self,
+        model: mujoco.MjModel,
+        fields: Mapping[str, Array],
+        body: str,
+        kind: NDArray[np.int64],
+        scale: Array | float = 1.0,
     ) -> None:
-        """Give the free body its kind `(n,)` in each world, in place in `fields` `(n, ...)`; its shape is the geom `<body>_geom`."""
+        """Give the free body its kind `(n,)` in each world, in place in `fields` `(n, ...)`; its shape is the geom `<body>_geom`.
+
+        `scale` `(n,)`: how much larger than its data it is, of the same stuff.
+        """
         geom, owner = model.geom(f"{body}_geom").id, model.body(body).id
+        larger = np.broadcast_to(np.asarray(scale, np.float64), kind.shape)
+        volume = larger * larger * larger
         fields["geom_type"][:, geom] = np.where(self.round, CYLINDER, BOX)[kind]
-        fields["geom_size"][:, geom] = self._size[kind]
-        fields["geom_rbound"][:, geom] = self._bound[kind]
-        fields["geom_aabb"][:, geom, 3:] = self.half[kind]
-        fields["body_mass"][:, owner] = self.mass[kind]
-        fields["body_inertia"][:, owner] = self.inertia[kind]
+        fields["geom_size"][:, geom] = self._size[kind] * larger[:, None]
+        fields["geom_rbound"][:, geom] = self._bound[kind] * larger
+        fields["geom_aabb"][:, geom, 3:] = self.half[kind] * larger[:, None]
+        fields["body_mass"][:, owner] = self.mass[kind] * volume
+        fields["body_inertia"][:, owner] = self.inertia[kind] * (volume * larger * larger)[:, None]
         if "geom_rgba" in fields:
             fields["geom_rgba"][:, geom, :3] = np.array([each.colour for each in self.kinds])[kind]
 

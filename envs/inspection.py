@@ -27,8 +27,9 @@ from .camera import (
     spread,
 )
 from .eye import Eye
+from .hand_look import finger_shapes
 from .signals import Array, Lookup
-from .solids import BOX, HOLLOW, KINDS, Shape
+from .solids import HOLLOW, KINDS, Shape
 from .vision import Golden, blind_spots, judge, teach
 
 if TYPE_CHECKING:
@@ -50,12 +51,7 @@ USABLE = 0.5  # quality below which a picture does not count
 PART, DENT = "part_geom", "dent"
 BOSSES = tuple(f"boss_{i}" for i in range(1, 7))
 FEATURES = (DENT, *BOSSES, "scratch")
-PADS = (  # half sizes, place in the finger's frame, colour: what of a finger comes into view
-    ((0.0105, 0.0040, 0.0095), (0.0, 0.0040, 0.0450), (0.08, 0.08, 0.09)),
-    ((0.0105, 0.0070, 0.0165), (0.0, 0.0170, 0.0195), (0.50, 0.51, 0.52)),
-)
 BEHIND = -0.0025  # m^2: what lies this far behind the part's middle, times the camera's distance, it hides
-FINGER_Z = 0.0584 - 0.1034  # m from the tool's centre point to a finger's frame
 
 
 def geom_shape(
@@ -69,19 +65,6 @@ def geom_shape(
         composed(axes, matrix(quat)),
         np.asarray(rgba[:3], np.float64),
     )
-
-
-def finger_shapes(tool: Array, axes: Array, opening: float) -> list[Shape]:
-    """Both fingers of a hand whose tool centre point is at `tool`, each `opening` m from the middle."""
-    shapes = []
-    for side in (1.0, -1.0):
-        turned = axes * np.array([side, side, 1.0])
-        at = tool + applied(axes, np.array([0.0, side * opening, FINGER_Z]))
-        shapes += [
-            Shape(BOX, np.array(size), at + applied(turned, np.array(pos)), turned, np.array(colour))
-            for size, pos, colour in PADS
-        ]
-    return shapes
 
 
 class InspectionEye(Eye):

@@ -109,6 +109,9 @@ class Task(ABC):
     sensed: ClassVar[Mapping[str, float]] = {}
     part_body: ClassVar[str] = "part"
     tool_body: ClassVar[str] = "hand"
+    nearest_person: ClassVar[str] = (
+        ""  # the observation term that says how far (m) one is; nothing is hastened there
+    )
     camera: ClassVar[str] = ""  # the camera by which the policy sees, if it has one
     steered: ClassVar[str] = (
         "tcp"  # what the action moves: its signals are `<steered>.pos` and `<steered>.vel`
@@ -153,6 +156,11 @@ class Task(ABC):
     def make_eye(self, engine: Engine) -> Eye | None:
         """The camera at work, where the task has one."""
         return None
+
+    @property
+    def sees(self) -> bool:
+        """Whether the policy knows something by a camera."""
+        return bool(self.camera)
 
     def care(self, observation: NDArray[np.float32]) -> Array:
         """`(n,)`: how much it matters to copy the expert well in each of `(n, d)` observations, 1 as a rule."""

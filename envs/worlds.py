@@ -160,7 +160,7 @@ class Worlds:
 
     def sensed(self) -> Lookup:
         """What the policy's sensors report now: the truth with the sensing disturbances on it."""
-        sensed = self.signals.now
+        sensed = self.signals.now if self.eye is None else self.eye.sense(self.signals.now)
         for disturbance in self.disturbances.values():
             sensed = disturbance.sense(sensed, self.steps)
         return sensed

@@ -47,7 +47,8 @@ def load_student(path: Path) -> Student:
         student = Student(first.shape[1], head.shape[0], hidden)
         if "override.level" in tensors:
             width = tensors["override.layers.0.weight"].shape
-            motion = Motion(tensors["override.level"], tensors["override.rising"])
+            person = int(tensors["override.person_column"])
+            motion = Motion(tensors["override.level"], tensors["override.rising"], person)
             student.override = Override(width[1], width[0], motion, 0.0, 0.0)
         student.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:

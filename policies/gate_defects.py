@@ -1,7 +1,7 @@
 """Planted defects: a policy that passes, with one thing wrong, small, middle or large. Each is an ONNX file like any other.
 
 `right` holds what a verdict must name for its reason to be the right one: constraints, "success", "hole" (a region of the starts),
-"no-number" (an answer that is none), "restless" (told to move long after success), "fault". `levels` are the knob of each severity, in the unit that `knob` says.
+"no-number" (an answer that is none), "restless" (told to move long after success), "lost" (after a random walk), "fault". `levels` are the knob of each severity, in the unit that `knob` says.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Defect:
 PEOPLE = frozenset({"separation", "contact", "contact-force", "carried-part"})
 RESTS = frozenset({"restless"})
 STAYS = frozenset({"workspace", "keep-out", "joint-position", "joint-torque", "joint-velocity", "tcp-speed"})
-WORK = frozenset({"success"})
+WORK = frozenset({"success", "lost"})
 HANDLING = frozenset({"part-drop", "grip-force", "neighbours"})
 JERKS = frozenset({"action-rate", "joint-velocity", "tcp-speed", "joint-torque"})
 DEFECTS = (

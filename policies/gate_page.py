@@ -23,6 +23,7 @@ class GateResult:
     """Results by (kind, id, cell, level)."""
 
     found: tuple[Found, ...]
+    cells: tuple[str, ...]
     quick: bool
     seed: int
     page: Path
@@ -72,6 +73,7 @@ class GateResult:
             "artefacts": [{"id": key[1], "refused": found["refused"]} for key, found in self.of("artefact")],
             "mutants": [{"id": key[1], "red": bool(found["red"])} for key, found in self.of("mutant")],
             "self_test": not any(found["wrong"] for _, found in self.of("self-test")),
+            "tasks": list(self.cells),
             "quick": self.quick,
             "page": str(self.page),
         }  # fmt: skip
@@ -157,12 +159,12 @@ def _summary(result: GateResult) -> list[str]:
     genba = whole["genba"]
     seconds = [found["seconds"] for kind in ("defect", "clean") for _, found in result.of(kind)]
     steps = [found["steps"] for _, found in result.of("clean")]
-    quick = " --quick" if result.quick else ""
-    scope = "one cell, middle severity, each clean policy once" if result.quick else "the whole benchmark"
+    named = "".join(f" {cell}" for cell in result.cells) + (" --quick" if result.quick else "")
+    scope = "middle severity, each clean policy once" if result.quick else "all severities"
     return [
         "# The gate, measured",
         "",
-        f"Written by `genba bench gate{quick}`: {scope}. A defect is planted in a released policy, as ONNX surgery; the gate sees a file like any "
+        f"Written by `genba bench gate{named}`: {scope}. A defect is planted in a released policy, as ONNX surgery; the gate sees a file like any "
         "other. Caught is what does not get PASS; the reason is right when the verdict names one of",
         "the things that this defect does (listed in `policies/gate_defects.py`). Clean are variants of released policies that an oracle certified in "
         "other worlds at physics rate (`policies/gate_oracle.py`), without the gate's",

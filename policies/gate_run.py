@@ -26,7 +26,8 @@ from ..safety.plan import Episode, Plan
 from ..safety.policy import OneAtATime, Policy
 from ..safety.result import judged
 from ..safety.result_counts import counts
-from ..safety.scan import scan
+from ..safety.scan import beyond, scan
+from ..safety.scan_files import Scan
 from ..safety.statistics import clopper_pearson_lower
 from ..safety.suite import Suite
 from ..safety.verdict import judge
@@ -38,6 +39,7 @@ WORDS = (
     (r"^scan: a hole", "hole"),
     (r"^scan: no finite number", "no-number"),
     (r"^scan: the robot does not come to rest", "restless"),
+    (r"^scan: lost off its way", "lost"),
     (r"^simulator fault", "fault"),
     (r"^NaN in", "fault"),
     (r"^success ", "success"),
@@ -62,7 +64,7 @@ class Judgement:
 
 
 def name_of(reason: str) -> str:
-    """What a reason is about: a constraint, "success", "hole", "no-number", "fault" or "unrepeatable"."""
+    """What a reason is about: a constraint, "success", "hole", "no-number", "fault", "restless", "lost" (after a random walk) or "unrepeatable"."""
     for pattern, word in WORDS:
         if found := re.match(pattern, reason):
             return word or found.group(1)
@@ -70,22 +72,39 @@ def name_of(reason: str) -> str:
 
 
 def apply_gate(policy: Policy, task: Task, suite: Suite, seed: int, threads: int = 0) -> Judgement:
-    """Judge a policy by a suite and a scan, in memory."""
+    """Judge a policy by a suite and a scan, in memory; what a scan finds without the suite's episodes comes first."""
     began = time.perf_counter()
     binding = suite.bind(task)
     plan = make_plan(policy, task, suite, binding, seed, None, True)
+    known = beyond(plan, policy, task, binding, threads)
+    long, inputs, walks = known
+    runs = long.runs + (walks.runs if walks is not None else 0)
+    alone = Scan(
+        plan_sha256=plan.sha256,
+        repeated=0,
+        changed=(),
+        inputs=inputs,
+        long=long,
+        walks=walks,
+        suspects=0,
+        holes=(),
+        episodes=runs,
+    )
+    steps = round((long.runs * long.seconds + runs * task.takt_s) * task.physics_hz)
+    if against := alone.reasons(plan):
+        return Judgement("FAIL", against, runs, steps, time.perf_counter() - began)
     rows, lost = _played(plan, policy, task, [each.constraint for each in binding.assessed], threads)
-    steps = sum(row["steps"] for row in rows) * task.substeps
+    played = sum(row["steps"] for row in rows) * task.substeps
     if lost:
-        return Judgement("FAIL", lost, len(rows), steps, time.perf_counter() - began)
+        return Judgement("FAIL", lost, len(rows), steps + played, time.perf_counter() - began)
     evidence = _evidence(plan, rows)
     verdict = judged(evidence)
     if verdict.word == "FAIL":
-        return Judgement("FAIL", verdict.reasons, len(rows), steps, time.perf_counter() - began)
-    found = scan(evidence, policy, task, binding, threads)
+        return Judgement("FAIL", verdict.reasons, len(rows), steps + played, time.perf_counter() - began)
+    found = scan(evidence, policy, task, binding, threads, known=known)
     against, doubts = found.reasons(plan), found.doubts()
     word = "FAIL" if against else "INSUFFICIENT" if doubts else verdict.word
-    steps += found.episodes * steps // len(rows)
+    steps += played + (found.episodes - runs) * played // len(rows)
     return Judgement(
         word, (*against, *doubts, *verdict.reasons), len(rows), steps, time.perf_counter() - began
     )

@@ -24,7 +24,7 @@ from ..envs.worlds import Worlds
 from ..safety.episodes import TAIL_S
 from ..safety.suite import disturbances_of
 from .checkpoints import load_tensors, save_tensors
-from .network import Student, motion_of, overridden
+from .network import Student, eased, motion_of, overridden
 
 CHUNK = 8192  # rows that are looked at in one go
 SLIP_TICKS, SLIP_BEFORE, NEVER = 10, 0.7, 1 << 30  # ticks, share of the takt
@@ -143,8 +143,9 @@ class Classroom:
                 if student is None
                 else np.where(self.expert_drives[:, None], answer, student.act(seen))
             )
+            pace = eased(self.override, self.observations[rows], self.motion)
             driven = overridden(
-                torch.from_numpy(action), self.override, self.motion, self.recipe.reach, self.recipe.fine
+                torch.from_numpy(action), pace, self.motion, self.recipe.reach, self.recipe.fine
             )
             worlds.step(self._slipping(driven.numpy()))
 

@@ -2,7 +2,7 @@
 
 The expert teaches how to do the work; PPO is given what imitation cannot learn: time, distance to the person, bad days. It drives
 one number, a speed override as on any industrial robot: the student's motion is multiplied by 1 + reach * override, its tool
-command is left alone. An override of zero is the student itself, and fine work is beyond its reach, so that the skill cannot be
+command is left alone. Beside a person nothing is hastened. An override of zero is the student itself, and fine work is beyond its reach, so that the skill cannot be
 unlearned on the way.
 """
 
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ..envs.task import Task
 from ..envs.vec import WorldsVecEnv
 from ..safety.suite import disturbances_of
-from .network import Motion, Override, Student, motion_of, overridden
+from .network import Motion, Override, Student, eased, motion_of, overridden
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,8 @@ class OverrideEnv(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         student, override = torch.from_numpy(self.student.act(self.seen)), torch.from_numpy(actions)
-        driven = overridden(
-            student, override.clamp(-1.0, 1.0), self.motion, self.recipe.reach, self.recipe.fine
-        )
+        allowed = eased(override.clamp(-1.0, 1.0), torch.from_numpy(self.seen), self.motion)
+        driven = overridden(student, allowed, self.motion, self.recipe.reach, self.recipe.fine)
         self.venv.step_async(driven.clamp(-1.0, 1.0).numpy())
 
     def step_wait(self) -> Any:

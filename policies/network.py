@@ -14,15 +14,18 @@ from torch import Tensor, nn
 from ..envs.task import Task
 
 HIDDEN = (256, 256)
+NOBODY = -1  # the column of a person's distance where there is none
+CLOSE, CLEAR = 0.2, 0.4  # m to a person: within, nothing hastens; from there on, everything may
 
 
 @dataclass(frozen=True)
 class Motion:
     """Which components of an action move the robot, `(A,)` masks: `level` to and fro, `rising` up where positive. The others are
-    the tool's."""
+    the tool's. `person` is the observation column that says how far (m) the nearest person is."""
 
     level: Tensor
     rising: Tensor
+    person: int = NOBODY
 
 
 def motion_of(task: Task) -> Motion:
@@ -30,7 +33,19 @@ def motion_of(task: Task) -> Motion:
     moves = [unit.endswith("/s") for unit, _ in task.commands]
     rising = [name == task.rising for name in task.action_names]
     level = [move and not up for move, up in zip(moves, rising, strict=True)]
-    return Motion(torch.tensor(level).float(), torch.tensor(rising).float())
+    person = task.columns[task.nearest_person].start if task.nearest_person else NOBODY
+    return Motion(torch.tensor(level).float(), torch.tensor(rising).float(), person)
+
+
+def eased(override: Tensor, observation: Tensor, motion: Motion) -> Tensor:
+    """A speed override `(n, 1)` as people nearby allow it: what slows down stands, what hastens fades with the distance to them.
+
+    `observation` is `(n, d)` in SI units.
+    """
+    if motion.person == NOBODY:
+        return override
+    away = observation[:, motion.person : motion.person + 1]
+    return torch.minimum(override, override * ((away - CLOSE) / (CLEAR - CLOSE)).clamp(0.0, 1.0))
 
 
 def overridden(
@@ -56,19 +71,27 @@ class Override(nn.Module):
         self.layers = nn.ModuleList(
             [nn.Linear(observations, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
         )
+        self.person = motion.person
+        self.register_buffer("person_column", torch.tensor(motion.person))
         self.register_buffer("level", motion.level)
         self.register_buffer("rising", motion.rising)
         self.register_buffer("reach", torch.tensor(reach))
         self.register_buffer("fine", torch.tensor(fine))
 
-    def forward(self, normalised: Tensor, action: Tensor) -> Tensor:
-        """Normalised observations `(n, d)` and the student's actions `(n, A)` in [-1, 1] -> actions under the override."""
+    def forward(self, observation: Tensor, normalised: Tensor, action: Tensor) -> Tensor:
+        """Observations `(n, d)`, in SI units and normalised, and the student's actions `(n, A)` in [-1, 1] -> actions under the override."""
         x = normalised.clamp(-5.0, 5.0)
         for layer in self.layers[:-1]:
             x = nn.functional.elu(layer(x))
         override: Tensor = self.layers[-1](x).clamp(-1.0, 1.0)
-        motion = Motion(self.get_buffer("level"), self.get_buffer("rising"))
-        return overridden(action, override, motion, self.get_buffer("reach"), self.get_buffer("fine"))
+        motion = Motion(self.get_buffer("level"), self.get_buffer("rising"), self.person)
+        return overridden(
+            action,
+            eased(override, observation, motion),
+            motion,
+            self.get_buffer("reach"),
+            self.get_buffer("fine"),
+        )
 
 
 class Student(nn.Module):
@@ -98,7 +121,7 @@ class Student(nn.Module):
         action: Tensor = self.head(self.body(normalised))
         if self.override is None:
             return action
-        driven: Tensor = self.override(normalised, action.clamp(-1.0, 1.0))
+        driven: Tensor = self.override(observation, normalised, action.clamp(-1.0, 1.0))
         return driven
 
     def normalise_by(self, observation: Tensor) -> None:

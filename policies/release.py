@@ -23,7 +23,7 @@ from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
 from ..safety.folders import find_check
 from ..safety.replay import replays
 from ..safety.result import CheckResult, conclude
-from ..safety.scan import made_again
+from ..safety.scan import beyond
 from ..safety.scan_files import FILE as SCAN
 from ..safety.suite import Suite
 from .card import as_shipped, card
@@ -181,8 +181,12 @@ def _refuse_another_scan(result: CheckResult, policy: OnnxPolicy, task: Task) ->
     """Where the check was scanned, sweep and watch on again: what was found must be found again."""
     if result.scan is None:
         return
-    evidence = result.evidence
-    if not made_again(result.scan, evidence, policy, task, evidence.plan.suite.bind(task)):
+    plan = result.evidence.plan
+    if beyond(plan, policy, task, plan.suite.bind(task)) != (
+        result.scan.long,
+        result.scan.inputs,
+        result.scan.walks,
+    ):
         raise Refused(
             f"{result.folder / SCAN}: a scan made again finds something else: it is not of this policy and this Genba: check again"
         )

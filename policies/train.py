@@ -193,8 +193,8 @@ def choose(
 ) -> tuple[Student, Comparison]:
     """The candidate with the largest share of its override that gains something and loses nothing; else the student.
 
-    A loss of one in a hundred hardly shows in 256 episodes: what was accepted there must be accepted once more with `confirm` further
-    episodes of both, and is asked no third time.
+    A loss of one in a hundred hardly shows in 256 episodes, nor does what rare ones look like: a candidate that is promising there
+    plays `confirm` further episodes, as does the student, and all of them together decide.
     """
 
     def played(act: Act, start: int, count: int) -> Held:
@@ -202,22 +202,24 @@ def choose(
         return evaluate(act, task, seeds, round(count * BAD_DAYS), threads)
 
     before = played(student.act, 0, episodes)
-    first: Comparison | None = None
+    further: Held | None = None
+    best: Comparison | None = None  # of those not taken, the one that came furthest
     for share in OVERRIDES:
         scaled = copy.deepcopy(candidate)
         if scaled.override is not None:
             scaled.override.get_buffer("reach").mul_(share)
         comparison = Comparison(before, played(scaled.act, 0, episodes))
-        if comparison.accepted and confirm:
-            further = played(student.act, episodes, confirm)
+        promising = comparison.promising
+        if promising and confirm:
+            further = further or played(student.act, episodes, confirm)
             after = together(comparison.after, played(scaled.act, episodes, confirm))
             comparison = Comparison(together(before, further), after)
-            return (scaled if comparison.accepted else student), comparison
-        if comparison.accepted:
+        if promising and comparison.accepted:
             return scaled, comparison
-        first = first or comparison
-    assert first is not None
-    return student, first
+        if best is None or len(comparison.before.plain) > len(best.before.plain):
+            best = comparison
+    assert best is not None
+    return student, best
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

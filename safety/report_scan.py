@@ -30,6 +30,9 @@ def scan_reasons(result: CheckResult, words: Words) -> list[str]:
             words("reason.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
                   speed=f"{1000.0 * scan.long.fastest:.0f}")
         )  # fmt: skip
+    if scan.walks is not None and scan.walks.lost:
+        walks = scan.walks
+        found.append(words("reason.scan.walks", k=walks.failed, n=walks.runs, seconds=f"{walks.seconds:g}"))
     return found
 
 
@@ -64,6 +67,20 @@ def scan_warnings(result: CheckResult, words: Words) -> list[str]:
             words("warning.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
                   speed=f"{1000.0 * scan.long.fastest:.0f}")
         )  # fmt: skip
+    walks = scan.walks
+    if walks is not None and walks.doubtful:
+        limits = "".join(
+            words("warning.scan.walks.limit", id=name, k=count) for name, count in walks.often.items()
+        )
+        found.append(
+            words(
+                "warning.scan.walks",
+                k=walks.failed,
+                n=walks.runs,
+                seconds=f"{walks.seconds:g}",
+                limits=limits,
+            )
+        )
     if scan.inputs.jumps:
         found.append(words("warning.scan.jumps", names=", ".join(sorted(scan.inputs.jumps))))
     return found
@@ -74,9 +91,11 @@ def scan_lines(result: CheckResult, words: Words) -> list[str]:
     scan = result.scan
     if scan is None:
         return [words("scan.none")]
+    walks = scan.walks
     return [
         words("scan.again", n=scan.repeated),
         words("scan.long", n=scan.long.runs, seconds=f"{scan.long.seconds:g}"),
+        *([words("scan.walks", n=walks.runs, seconds=f"{walks.seconds:g}")] if walks is not None else []),
         words("scan.inputs", n=scan.inputs.asked),
         words("scan.holes", n=scan.suspects),
     ]

@@ -2,6 +2,7 @@
 
     again     some judged episodes once more, in other company and order: what comes out differently is no evidence
     long      undisturbed episodes watched on long after success: drift, and what waits for its time
+    walks     episodes before which the robot is walked about at random: whether the policy knows what to do beside its own way
     inputs    columns of met observations swept, alone and in pairs, across what was met of them: where the answer is no number, and where a
               network jumps
     holes     failures followed up: regions of the declared starts in which the policy goes wrong as a rule
@@ -25,12 +26,14 @@ from .evidence import Evidence
 from .plan import Episode, Plan
 from .policy import OneAtATime, Policy
 from .progress import Progress, Say
-from .scan_files import Inputs, Long, Scan
+from .scan_files import Inputs, Long, Scan, Walks
 from .scan_holes import Rules, holes, suspects_of
 from .scan_inputs import swept
+from .scan_walks import RUNS, walked
 from .search_space import NOT_PLANNED, first_seed
 
 Rows = NDArray[np.float32]
+Beyond = tuple[Long, Inputs, Walks | None]
 
 REPEATED, LONG_RUNS = 8, 24  # episodes
 LONGER = 2.0  # horizons that episodes are watched on for
@@ -54,7 +57,13 @@ class Heard:
 
 
 def scan(
-    evidence: Evidence, policy: Policy, task: Task, binding: Binding, threads: int = 0, say: Say | None = None
+    evidence: Evidence,
+    policy: Policy,
+    task: Task,
+    binding: Binding,
+    threads: int = 0,
+    say: Say | None = None,
+    known: Beyond | None = None,
 ) -> Scan:
     """Look beside a finished campaign.
 
@@ -62,21 +71,19 @@ def scan(
         evidence: all of its rows.
         policy, task, binding: what it judged, where, by what.
         threads: engine threads, 0 for all processors; never changes a result.
+        known: what was found beyond the plan already (see `beyond`).
     """
     plan = evidence.plan
     hard = tuple(each.constraint.id for each in binding.assessed if each.constraint.hard)
-    base = _base(plan)
-    with Progress("scan", 4, 0, say) as progress:
+    with Progress("scan", 3, 0, say) as progress:
         repeated, changed = again(evidence, policy, task, binding, threads)
         progress.advance(1, "episodes again")
-        long, met = long_runs(plan, policy, task, binding, base, threads)
-        progress.advance(1, "long runs")
-        inputs = _swept(policy, met, task)
-        progress.advance(1, "inputs")
+        long, inputs, walks = known or beyond(plan, policy, task, binding, threads)
+        progress.advance(1, "long runs, inputs and walks")
         rules = Rules(hard, bool(plan.suite.verdict.success))
         suspects = suspects_of(evidence, task, rules)
         player = Player(plan, policy, task, binding, threads)
-        found, played = holes(suspects, player, base + LONG_RUNS, rules, plan.confidence)
+        found, played = holes(suspects, player, _base(plan) + LONG_RUNS + RUNS, rules, plan.confidence)
         progress.advance(1, "failures followed up")
     return Scan(
         plan_sha256=plan.sha256,
@@ -84,9 +91,10 @@ def scan(
         changed=tuple(changed),
         inputs=inputs,
         long=long,
+        walks=walks,
         suspects=len(suspects),
         holes=tuple(found),
-        episodes=repeated + long.runs + played,
+        episodes=repeated + long.runs + (walks.runs if walks is not None else 0) + played,
     )
 
 
@@ -109,20 +117,21 @@ class Player:
         return [found[each.index] for each in episodes]
 
 
-def made_again(scan: Scan, evidence: Evidence, policy: Policy, task: Task, binding: Binding) -> bool:
-    """Whether the long runs and the sweeps of a scan come out as they did."""
-    plan = evidence.plan
-    long, met = long_runs(plan, policy, task, binding, _base(plan), 0)
-    return (long, _swept(policy, met, task)) == (scan.long, scan.inputs)
+def beyond(plan: Plan, policy: Policy, task: Task, binding: Binding, threads: int = 0) -> Beyond:
+    """What is found without the episodes of a plan: in its long runs, by sweeping what was met in them, and after random walks (of a robot
+    that is steered by speeds)."""
+    base = _base(plan)
+    long, met = long_runs(plan, policy, task, binding, base, threads)
+    names = [name for name, _ in task.observation_names]
+    inputs = swept(policy, met, names, list(task.columns.values()))
+    hard = [each.constraint for each in binding.assessed if each.constraint.hard]
+    walks = walked(policy, task, hard, first_seed(base) + LONG_RUNS, threads) if task.commands else None
+    return long, inputs, walks
 
 
 def _base(plan: Plan) -> int:
     """Where the seeds of a plan's scan begin."""
     return OFFSET + 4 * (plan.seed_base % OFFSET) * OFFSET
-
-
-def _swept(policy: Policy, met: Rows, task: Task) -> Inputs:
-    return swept(policy, met, [name for name, _ in task.observation_names], list(task.columns.values()))
 
 
 def again(

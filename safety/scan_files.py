@@ -19,6 +19,7 @@ from .statistics import clopper_pearson_lower
 FILE = "scan.json"
 LARGEST = 1 << 20  # bytes
 HOLE = 0.5  # what happens in more than this share of the episodes happens as a rule
+FEW = 0.25  # share of walks after which the work need not be done: a belt does not wait for them
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -58,6 +59,31 @@ class Long(_Frozen):
     fastest: float = 0.0
 
 
+class Walks(_Frozen):
+    """Undisturbed episodes before which the robot was walked about for `seconds`: how many, how many did not succeed, and by hard constraint
+    those that broke it after the walk."""
+
+    runs: Count
+    seconds: float
+    failed: Count
+    broken: dict[str, Count]
+
+    @property
+    def lost(self) -> bool:
+        """Whether, as a rule, the work is not done after a walk."""
+        return clopper_pearson_lower(self.failed, self.runs, 0.95) > HOLE
+
+    @property
+    def often(self) -> dict[str, int]:
+        """Hard limits broken in more than half of them. Where a walk leaves the robot may break one by itself, so this is a lead."""
+        return {name: count for name, count in sorted(self.broken.items()) if count > HOLE * self.runs}
+
+    @property
+    def doubtful(self) -> bool:
+        """Worth a word, and no more."""
+        return not self.lost and (self.failed > FEW * self.runs or bool(self.often))
+
+
 class Inputs(_Frozen):
     """Observations that were met, columns of them swept across what was met: how many were asked; columns with no number for an answer,
     each with a value; and, of a network, columns in which an action jumps by `jumps` between neighbouring numbers, which
@@ -87,6 +113,7 @@ class Scan(_Frozen):
     changed: tuple[Count, ...]
     inputs: Inputs
     long: Long
+    walks: Walks | None = None
     suspects: Count
     holes: tuple[Hole, ...]
     episodes: Count
@@ -105,6 +132,8 @@ class Scan(_Frozen):
         ]
         if self.never_rests(plan):
             found.append(f"scan: the robot does not come to rest: {self._told_to_move()}")
+        if self.walks is not None and self.walks.lost:
+            found.append(f"scan: lost off its way: {self._off_its_way()}")
         return tuple(found)
 
     def never_rests(self, plan: Plan) -> bool:
@@ -148,6 +177,8 @@ class Scan(_Frozen):
             )
         if self.long.restless and not self.never_rests(plan):
             found.append(f"scan: the robot does not always rest: {self._told_to_move()} (does not gate)")
+        if self.walks is not None and self.walks.doubtful:
+            found.append(f"scan: {self._off_its_way()} (does not gate)")
         if self.inputs.jumps:
             where = ", ".join(f"{name} (by {size:.2g})" for name, size in sorted(self.inputs.jumps.items()))
             found.append(
@@ -155,11 +186,18 @@ class Scan(_Frozen):
             )
         return tuple(found)
 
+    def _off_its_way(self) -> str:
+        assert self.walks is not None
+        walks = self.walks
+        limits = "".join(f", {name} broken in {count}" for name, count in walks.often.items())
+        return f"walked about for {walks.seconds:g} s beforehand, {walks.failed} of {walks.runs} episodes did not succeed{limits}"
+
     def table(self) -> list[str]:
         """One line of what was looked at."""
+        walks = f"{self.walks.runs} after a random walk, " if self.walks is not None else ""
         return [
             f"         scan     {self.repeated} episodes again, {self.inputs.asked:,} swept observations, {self.long.runs} episodes watched "
-            f"on for {self.long.seconds:g} s, {self.suspects} failures followed up"
+            f"on for {self.long.seconds:g} s, {walks}{self.suspects} failures followed up"
         ]
 
     def as_json(self) -> Mapping[str, Any]:

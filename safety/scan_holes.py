@@ -27,23 +27,23 @@ from .statistics import clopper_pearson_lower
 Play = Callable[[Sequence[Episode]], list[Row]]
 
 SUSPECTS = 24  # failures that are followed up
-FOLLOWED = 6  # of them, those that are narrowed down
+FOLLOWED = 4  # of them, those that are narrowed down
 HALF_WIDTH = 0.01  # of a draw's range
-AGAIN, NARROW, FRESH = 4, 6, 24  # episodes: near a suspect, of each step, of a claim
+AGAIN, NARROW, FRESH = 4, 4, 24  # episodes: near a suspect, of each step, of a claim
 STILL = 0.75  # share that still goes wrong
 NUMBERS, KINDS = 3, 2  # a region holds at most so many quantities that are not choices, of so many kinds
 
 
 @dataclass
 class Suspect:
-    """A failure, the draws that its start had, and those that are still held."""
+    """A failure, the draws that its start had, those that are still held, and the kinds without which it no longer goes wrong."""
 
     row: Row
     draws: Mapping[str, NDArray[np.float64]]
     choices: frozenset[str]
     held: tuple[str, ...]
-    asked: int = 0
     reasons: list[str] = field(default_factory=list)
+    needed: set[str] = field(default_factory=set)
 
     @property
     def numbers(self) -> int:
@@ -135,16 +135,16 @@ def holes(
     left = [each for each, count in zip(suspects, again, strict=True) if count >= STILL * AGAIN]
     left = left[:FOLLOWED]
     kinds, single = _groups(left)
-    for step, group in enumerate((*kinds, *single)):
-        if step == len(kinds):  # what hangs on many kinds of quantities is a knife's edge
-            left = [each for each in left if len({_kind(name) for name in each.held}) <= KINDS]
-        if not left:
-            break
-        tried = [tuple(name for name in each.held if name not in group) for each in left]
-        counts = follower.wrong(left, tried, NARROW, rules)
-        for each, names, count in zip(left, tried, counts, strict=True):
+    for group in (*kinds, *single):
+        asked = [each for each in left if group & set(each.held)]
+        tried = [tuple(name for name in each.held if name not in group) for each in asked]
+        counts = follower.wrong(asked, tried, NARROW, rules) if asked else []
+        for each, names, count in zip(asked, tried, counts, strict=True):
             if count >= STILL * NARROW:
                 each.held = names
+            else:
+                each.needed.update(map(_kind, group))
+        left = [each for each in left if len(each.needed) <= KINDS]
     left = _unlike([each for each in left if each.held and each.numbers <= NUMBERS])
     for each in left:
         each.reasons.clear()

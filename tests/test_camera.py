@@ -23,6 +23,7 @@ from genba.envs.camera import (
 )
 from genba.envs.castings import FACES
 from genba.envs.eye import grain_sheet
+from genba.envs.hand_look import finger_shapes
 from genba.envs.inspection import (
     BOSSES,
     GRIP_ANGLE,
@@ -31,7 +32,6 @@ from genba.envs.inspection import (
     STATION,
     VIEWS,
     InspectionEye,
-    finger_shapes,
     geom_shape,
     golden_views,
     station_lamps,

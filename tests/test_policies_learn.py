@@ -25,7 +25,7 @@ from genba.policies.evaluate import Comparison, Held, evaluate
 from genba.policies.export import PARITY, export
 from genba.policies.imitate import SLIP_TICKS, Classroom, ImitationRecipe
 from genba.policies.improve import OverrideEnv, PpoRecipe
-from genba.policies.network import Motion, Override, Student, motion_of, overridden, weights_sha256
+from genba.policies.network import Motion, Override, Student, eased, motion_of, overridden, weights_sha256
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.tests.release_kit import TASK, onnx_bytes
 
@@ -282,6 +282,30 @@ class Fake:
         self.act = act
 
 
+def test_beside_a_person_nothing_is_hastened_and_everything_may_be_slowed() -> None:
+    motion = Motion(torch.ones(2), torch.zeros(2), person=1)
+    seen = torch.tensor([[9.0, 0.1], [9.0, 0.2], [9.0, 0.3], [9.0, 0.5]])
+    faster, slower = torch.full((4, 1), 0.8), torch.full((4, 1), -0.8)
+    assert eased(faster, seen, motion)[:, 0].tolist() == pytest.approx([0.0, 0.0, 0.4, 0.8])
+    assert torch.equal(eased(slower, seen, motion), slower)
+    assert torch.equal(eased(faster, seen, Motion(torch.ones(2), torch.zeros(2))), faster)
+
+
+def test_a_student_with_an_override_is_the_student_where_a_hand_is_near(tasks: dict[str, Task]) -> None:
+    task = tasks["kit-pick"]
+    student = student_of(task, 1.0)
+    assert student.override is not None and student.override.person == task.columns["worker_distance"].start
+    with torch.no_grad():
+        student.override.layers[-1].weight.mul_(0.0)  # type: ignore[operator]
+        student.override.layers[-1].bias.fill_(1.0)  # type: ignore[operator]
+    seen = seen_by(task, 200)
+    column = task.columns["worker_distance"]
+    for distance, same in ((0.15, True), (0.5, False)):
+        seen[:, column] = distance
+        acted, plain = student.act(seen), without_override(student).act(seen)
+        assert np.array_equal(acted, plain) == same
+
+
 def test_a_candidate_that_stands_still_is_not_chosen(tasks: dict[str, Task]) -> None:
     task = tasks[TASK]
     expert = cast(Student, Fake(task.expert))
@@ -295,14 +319,14 @@ def test_a_candidate_that_stands_still_is_not_chosen(tasks: dict[str, Task]) -> 
     assert "success 2/2 → 0/2, on bad days 1/1 → 0/1" in comparison.line()
 
 
-def test_a_pace_that_costs_a_bad_day_is_not_chosen() -> None:
+def test_a_pace_that_costs_bad_days_is_not_chosen() -> None:
+    """One of them may be chance, two are not."""
     plain, safe = np.arange(40) < 30, np.zeros(40, bool)
     slow = Held(~safe, np.linspace(3.0, 5.0, 40), safe, plain)
-    lost = Held(
-        np.arange(40) < 39, np.where(np.arange(40) < 39, np.linspace(2.0, 4.0, 40), np.nan), safe, plain
-    )
-    assert Comparison(slow, Held(~safe, lost.cycle_s, safe, plain)).accepted
-    assert lost.count == slow.count == 30 and not Comparison(slow, lost).accepted
+    for lost, accepted in ((0, True), (1, True), (2, False)):
+        kept = np.arange(40) < 40 - lost
+        after = Held(kept, np.where(kept, np.linspace(2.0, 4.0, 40), np.nan), safe, plain)
+        assert after.count == slow.count == 30 and Comparison(slow, after).accepted == accepted
 
 
 def test_a_wider_margin_is_a_gain_unless_it_costs_time() -> None:
@@ -315,7 +339,8 @@ def test_a_wider_margin_is_a_gain_unless_it_costs_time() -> None:
     slower = Held(yes, cycle + 0.1, no, yes, {"separation": spread + 0.02})
     assert Comparison(near, wider).accepted
     assert not Comparison(near, slower).accepted and not Comparison(near, near).accepted
-    faster = Held(yes, cycle - 0.2, no, yes, {"separation": spread - 0.005})
+    tired = spread - np.random.default_rng(2).normal(0.0, 0.02, n)
+    faster = Held(yes, cycle - 0.2, no, yes, {"separation": tired})
     closer = Held(yes, cycle - 0.2, no, yes, {"separation": spread - 0.02})
     assert Comparison(near, faster).accepted and not Comparison(near, closer).accepted
     assert "5 % quantile of separation +0.02 m (+0.02 to +0.02)" in Comparison(near, wider).line()
@@ -372,7 +397,7 @@ def test_what_is_chosen_never_succeeds_less_often(held: list[Held]) -> None:
         assert comparison.after is held[1] and not any(Comparison(held[0], h).accepted for h in held[1:])
     else:
         assert comparison.after.count >= held[0].count
-        assert comparison.after.good >= held[0].good
+        assert comparison.after.good >= held[0].good - 1
         change = comparison.cycle_change()
         assert np.isfinite(change.lower) and change.upper < 0.0
 
@@ -382,8 +407,9 @@ def test_a_clearly_faster_candidate_is_chosen_at_the_largest_share_that_holds() 
     slow = Held(~safe, np.linspace(3.0, 5.0, 20), safe, plain)
     fast = Held(~safe, np.linspace(2.7, 4.6, 20), safe, plain)
     one_lost = Held(~first, np.where(first, np.nan, 1.0), safe, plain)
-    one_at_risk = Held(~safe, np.linspace(1.7, 3.6, 20), first, plain)
-    orders = (((slow, fast), 1.0), ((slow, one_lost, fast), 0.8), ((slow, one_at_risk, fast), 0.8))
+    two = np.arange(20) >= 18
+    two_at_risk = Held(~safe, np.linspace(1.7, 3.6, 20), two, plain)
+    orders = (((slow, fast), 1.0), ((slow, one_lost, fast), 0.8), ((slow, two_at_risk, fast), 0.8))
     for order, share in orders:
         with pytest.MonkeyPatch.context() as patch:
             answers = iter(order)
@@ -402,9 +428,14 @@ def test_what_was_accepted_in_few_episodes_must_be_confirmed_in_more() -> None:
     slow = Held(~safe, np.linspace(3.0, 5.0, 20), safe, plain)
     fast = Held(~safe, np.linspace(2.7, 4.6, 20), safe, plain)
     one_lost = Held(~first, np.where(first, np.nan, 1.0), safe, plain)
-    for later, share in ((fast, 1.0), (one_lost, None)):
+    lost = [one_lost] * 4  # the smaller shares, each in the first look and further on
+    for later, share in (
+        ([fast], 1.0),
+        ([one_lost, *lost], None),
+        ([one_lost, one_lost, one_lost, fast, fast], 0.6),
+    ):
         with pytest.MonkeyPatch.context() as patch:
-            answers = iter((slow, fast, slow, later))
+            answers = iter((slow, fast, slow, *later))
             patch.setattr(training, "evaluate", lambda *arguments, left=answers: next(left))
             candidate, student = Student(4, 2, (8,)), Student(4, 2, (8,))
             candidate.override = Override(4, 8, Motion(torch.ones(2), torch.zeros(2)), 0.5, FINE)
@@ -412,4 +443,24 @@ def test_what_was_accepted_in_few_episodes_must_be_confirmed_in_more() -> None:
         if share is None:
             assert chosen is student and not comparison.accepted
         else:
-            assert chosen is not student and comparison.after.n == 2 * fast.n
+            assert chosen.override is not None and comparison.after.n == 2 * fast.n
+            assert float(chosen.override.get_buffer("reach")) == pytest.approx(0.5 * share)
+        assert next(answers, None) is None
+
+
+def test_what_is_shown_to_lose_is_not_looked_at_further() -> None:
+    yes, no, plain = np.ones(200, bool), np.zeros(200, bool), np.arange(200) < 150
+    draws = np.random.default_rng(0)
+    cycle, near = draws.normal(4.0, 0.3, 200), draws.normal(0.15, 0.03, 200)
+    slow = Held(yes, cycle, no, plain, {"separation": near})
+    for lost, closer, faster, promising in (
+        (0, 0.0, 0.3, True),
+        (1, 0.0, 0.3, True),
+        (2, 0.0, 0.3, False),
+        (0, 0.03, 0.3, False),
+        (0, 0.0, 0.0, False),
+    ):
+        kept = np.arange(200) >= lost
+        after = Held(kept, np.where(kept, cycle - faster, np.nan), no, plain, {"separation": near - closer})
+        assert Comparison(slow, after).promising == promising
+        assert Comparison(slow, after).accepted == (promising and not lost)

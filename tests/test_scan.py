@@ -20,9 +20,10 @@ from genba.safety.evidence import Tampered
 from genba.safety.plan import Episode, Plan
 from genba.safety.report_scan import scan_lines, scan_reasons, scan_warnings
 from genba.safety.result import read_check
-from genba.safety.scan_files import FILE, Hole, Inputs, Long, Scan, read_scan, write_scan
+from genba.safety.scan_files import FILE, Hole, Inputs, Long, Scan, Walks, read_scan, write_scan
 from genba.safety.scan_holes import HALF_WIDTH, Rules, Suspect, holes
 from genba.safety.scan_inputs import swept
+from genba.safety.scan_walks import PACE, RUNS, Walker, walked
 from genba.safety.suite import Suite, load_suite
 from genba.safety.words import languages, load_words
 
@@ -225,7 +226,8 @@ def test_a_check_is_scanned_and_read_back(checked: Path) -> None:
     assert scan.long.restless == 0 and scan.long.fastest < 0.02
     assert scan.long.runs == 24 and not any(scan.long.broken.values()) and not scan.long.not_kept
     assert scan.inputs.asked > 10_000 and not scan.inputs.no_number
-    assert scan.episodes == 32
+    assert scan.walks is not None and scan.walks.runs == 16 and scan.walks.failed <= 3
+    assert scan.episodes == 48
     assert result.as_json()["scan"]["repeated"] == 8
     assert any("watched on" in line for line in result.table().splitlines())
 
@@ -276,6 +278,17 @@ def test_what_a_scan_has_against_a_policy(checked: Path) -> None:
     always = fine.model_copy(update={"long": seldom.model_copy(update={"restless": 24})})
     assert always.reasons(plan)[0].startswith("scan: the robot does not come to rest")
     assert always.warnings(plan) == ()
+    for failed, broken, gates, warns in (
+        (0, 8, 0, 0),
+        (2, 0, 0, 1),
+        (0, 9, 0, 1),
+        (11, 0, 0, 1),
+        (13, 16, 1, 0),
+    ):
+        walks = Walks(runs=16, seconds=1.0, failed=failed, broken={"workspace": broken})
+        found = fine.model_copy(update={"walks": walks})
+        assert (len(found.reasons(plan)), len(found.warnings(plan))) == (gates, warns)
+        assert all(f"{failed} of 16" in line for line in (*found.reasons(plan), *found.warnings(plan)))
     changed = fine.model_copy(update={"changed": (4, 9)})
     assert changed.reasons(plan) == () and "2 of 8 episodes" in changed.doubts()[0]
     nan = fine.model_copy(update={"inputs": Inputs(asked=9, no_number={"tcp.x": 0.25})})
@@ -304,7 +317,7 @@ def test_a_policy_with_a_memory_of_its_own_is_found_out(tmp_path: Path) -> None:
 def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     words, whole = load_words(language), read_check(checked)
     assert whole.scan is not None
-    assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 4
+    assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 5
     hole = Hole(episode=17, held={"part.x": (0.25,)}, half_width=0.01, wrong=23, n=24, reason="timeout")
     often = whole.scan.long.model_copy(
         update={"broken": {"workspace": 20}, "not_kept": 5, "restless": 3, "fastest": 0.084}
@@ -320,6 +333,58 @@ def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     always = often.model_copy(update={"broken": {}, "restless": 24})
     never = replace(whole, scan=whole.scan.model_copy(update={"long": always}))
     assert "84" in scan_reasons(never, words)[0] and len(scan_warnings(never, words)) == 1
+    assert whole.scan.walks is not None
+    for failed, reasons in ((5, 0), (15, 1)):
+        walks = whole.scan.walks.model_copy(update={"failed": failed})
+        off = replace(whole, scan=whole.scan.model_copy(update={"walks": walks}))
+        assert len(scan_reasons(off, words)) == reasons and len(scan_warnings(off, words)) == 1 - reasons
+        assert f"{failed}" in "\n".join([*scan_reasons(off, words), *scan_warnings(off, words)])
     unscanned = replace(whole, scan=None)
     assert len(scan_reasons(unscanned, words)) == 1  # its plan asks for one
     assert len(scan_lines(unscanned, words)) == 1
+
+
+def test_a_walk_goes_its_own_way_any_way_but_down_and_then_the_policy_acts() -> None:
+    task = get_task(TASK)
+    asked: list[int] = []
+
+    def act(rows: Rows) -> Rows:
+        asked.append(len(rows))
+        return np.full((len(rows), len(task.action_names)), 0.75, np.float32)
+
+    walker = Walker(Function(act), task)
+    seeds, columns = np.array([5, 6]), len(task.observation_names)
+    rows = np.zeros((2, columns), np.float32)
+    ways = np.array([walker.act(rows, seeds, np.full(2, step)) for step in range(walker.ticks + 1)])
+    assert asked == [2] * (walker.ticks + 1)
+    assert (ways[-1] == 0.75).all()
+    walk = ways[:-1]
+    assert (np.abs(walk[..., :4]) <= PACE).all() and np.abs(walk[..., :2]).max() > 0.1
+    assert (walk[..., task.action_names.index("vz")] >= 0.0).all()
+    assert (walk[..., task.action_names.index("vacuum")] == -1.0).all()
+    assert not np.array_equal(walk[:, 0], walk[:, 1])
+    assert np.abs(np.diff(walk[..., :4], axis=0)).max() < 0.1
+    again = Walker(Function(act), task)
+    np.testing.assert_array_equal(again.act(rows, seeds, np.array([7, 30])), ways[[7, 30], [0, 1]])
+
+
+def test_a_policy_that_knows_its_own_way_only_is_lost_and_one_that_looks_is_not() -> None:
+    """It plays back what the expert did in an undisturbed episode of the same seed, whatever happens."""
+    task = get_task(TASK)
+    hard = [each.constraint for each in load_suite(TASK).bind(task).assessed if each.constraint.hard]
+    expert = load_policy("scripted", TASK)
+    first = 8_000_000_000_000_000
+    worlds = task.make_worlds(RUNS, 1, 0.0, [], False)
+    worlds.reset(np.arange(RUNS), first + np.arange(RUNS))
+    tape = []
+    for _ in range(240):
+        tape.append(task.expert(worlds.observation()).astype(np.float32))
+        worlds.step(tape[-1])
+
+    def act(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
+        return np.array([tape[min(step, 239)][seed - first] for seed, step in zip(seeds, steps, strict=True)])
+
+    blind = walked(LoadedPolicy("callable", "blind", "2" * 64, TASK, Path(), act), task, hard, first, 1)
+    looks = walked(expert, task, hard, first, 1)
+    assert blind.lost and blind.failed > 12 and not looks.lost and looks.failed <= 3
+    assert set(looks.broken) == {each.id for each in hard}

@@ -13,6 +13,7 @@ from ..cell import compose
 from ..derived import arm, constant, part, per_episode, zones
 from ..engine import Engine
 from ..experts import conveyor_sort as expert
+from ..eyes import BeltEye
 from ..goods import BOX, CYLINDER, FIELDS, Good, Goods, lay, yaw_quat
 from ..robots import load_robot
 from ..scara import ScaraTwist
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import mujoco
 
     from ..control import Controller
+    from ..eye import Eye
 
 GOODS = Goods(
     (  # 45 mm apart none overlap
@@ -96,6 +98,13 @@ class ConveyorSort(Task):
     def build(self) -> mujoco.MjSpec:
         return compose("conveyor-sort", load_robot(self.robot_name))
 
+    @property
+    def sees(self) -> bool:
+        return self.cell["vision"][1] >= 0.5
+
+    def make_eye(self, engine: Engine) -> Eye | None:
+        return BeltEye(self, engine) if self.sees else None
+
     def make_controller(self, engine: Engine) -> Controller:
         return ScaraTwist(engine, load_robot(self.robot_name), self.speed, self.lift, self.turn)
 
@@ -114,6 +123,8 @@ class ConveyorSort(Task):
             per_episode("belt.speed", "m/s"),
             per_episode("bin.pos", "m", (6,)),
         ]
+        if self.sees:
+            held.append(per_episode("vision.error", "m"))
         constants = [
             constant("tcp.speed.limit", "m/s", TCP_SPEED_LIMIT),
             constant("grip.force.limit", "N", GRIP_FORCE_LIMIT),
@@ -132,22 +143,24 @@ class ConveyorSort(Task):
         qpos = np.repeat(self.model.qpos0[None], n, axis=0)
         for i, joint in enumerate(robot.joints):
             qpos[:, self.model.joint(joint).qposadr[0]] = q[:, i]
-        for body, kind, xy, yaw in zip(
-            self._goods(), kinds, self._spots(streams), self._yaws(streams), strict=True
+        scales = self._scales(streams)
+        for body, kind, scale, xy, yaw in zip(
+            self._goods(), kinds, scales, self._spots(streams), self._yaws(streams), strict=True
         ):
-            lay(self.model, qpos, body, np.column_stack([xy, BELT_TOP + GOODS.half[kind, 2]]), yaw)
+            lay(self.model, qpos, body, np.column_stack([xy, BELT_TOP + GOODS.half[kind, 2] * scale]), yaw)
         ctrl = np.zeros((n, self.model.nu))
         ctrl[:, :4] = q
         kind, rows = kinds[0], np.arange(n)
-        goal = np.column_stack([bins[rows, kind], BIN_FLOOR + GOODS.half[kind, 2]])[:, None]
+        half = GOODS.half[kind] * scales[0][:, None]
+        goal = np.column_stack([bins[rows, kind], BIN_FLOOR + half[:, 2]])[:, None]
         quat = yaw_quat(BIN_ANGLE[kind] + turn[rows, kind])[:, None]
         held = {
             "part.class": np.eye(3)[kind],
-            "part.size": GOODS.half[kind],
+            "part.size": half,
             "belt.speed": speed,
             "bin.pos": bins.reshape(n, 6),
         }
-        fields = self._fields(kinds, speed)
+        fields = self._fields(kinds, scales, speed)
         for i in range(3):
             body = self.model.body(f"bin_{i + 1}").id
             fields["body_pos"][:, body, :2] = turned_xy(fields["body_pos"][:, body, :2], turn[:, i])
@@ -179,15 +192,20 @@ class ConveyorSort(Task):
     def _yaws(self, streams: Streams) -> list[Array]:
         return [streams.between(f"{body}.yaw", -np.pi / 2, np.pi / 2) for body in self._goods()]
 
-    def _fields(self, kinds: list[NDArray[np.int64]], speed: Array) -> dict[str, Array]:
+    def _scales(self, streams: Streams) -> list[Array]:
+        """How much larger than its data each of the goods is."""
+        others = (streams.between(f"other.{i}.scale", *self.cell["part.scale"]) for i in range(OTHERS))
+        return [self.cell.drawn(streams, "part.scale"), *others]
+
+    def _fields(self, kinds: list[NDArray[np.int64]], scales: list[Array], speed: Array) -> dict[str, Array]:
         """Model fields that give each world's goods their shape, mass and colour, and its belt its speed."""
         model, n = self.model, len(speed)
         fields = {name: np.repeat(getattr(model, name)[None], n, axis=0) for name in self.expanded}
         fields["geom_surfacevel"][:, model.geom("belt").id, 1] = speed
-        for name, kind in zip(self._goods(), kinds, strict=True):
-            GOODS.shape(model, fields, name, kind)
-            fields["geom_pos"][:, model.geom(f"{name}_mark").id, 2] = GOODS.half[kind, 2]
-        fields["geom_pos"][:, model.geom("part_ring").id, 2] = GOODS.half[kinds[0], 2]
+        for name, kind, scale in zip(self._goods(), kinds, scales, strict=True):
+            GOODS.shape(model, fields, name, kind, scale)
+            fields["geom_pos"][:, model.geom(f"{name}_mark").id, 2] = GOODS.half[kind, 2] * scale
+        fields["geom_pos"][:, model.geom("part_ring").id, 2] = GOODS.half[kinds[0], 2] * scales[0]
         return fields
 
     observe = {

@@ -18,6 +18,7 @@ from ..control import CartesianTwist
 from ..derived import arm, constant, part, per_episode, zones
 from ..engine import Engine
 from ..experts import kit_pick as expert
+from ..eyes import ToteEye
 from ..fingers import fingers, goal_from_part, grip_angle, part_from_tcp
 from ..goods import CYLINDER, FIELDS, Good, Goods, lay
 from ..robots import load_robot
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import mujoco
 
     from ..control import Controller
+    from ..eye import Eye
 
 GOODS = Goods(
     (  # the fingers close along x
@@ -107,12 +109,19 @@ class KitPick(Task):
     failures = ("dropped", "wrong-slot")
     expanded = (*FIELDS, "body_pos")
     sensed = {"part.pos": 1.0, "worker.hand.pos": 2.0, "tcp.pos": 0.2}
-    tool_body = "hand"
+    tool_body, nearest_person = "hand", "worker_distance"
     speed, turn = 0.8, 2.0
     commands = (("m/s", speed), ("m/s", speed), ("m/s", speed), ("rad/s", turn), ("N", GRIP_FORCE))
 
     def build(self) -> mujoco.MjSpec:
         return compose("kit-pick", load_robot(self.robot_name))
+
+    @property
+    def sees(self) -> bool:
+        return self.cell["vision"][1] >= 0.5
+
+    def make_eye(self, engine: Engine) -> Eye | None:
+        return ToteEye(self, engine) if self.sees else None
 
     def make_controller(self, engine: Engine) -> Controller:
         return CartesianTwist(engine, load_robot("fr3"), START_Q, self.speed, self.turn, "hand", GRIP_FORCE)
@@ -126,6 +135,8 @@ class KitPick(Task):
             *separation.derived(described),
         ]
         held = [per_episode("part.shape", "1", (3,)), per_episode("part.size", "m", (3,))]
+        if self.sees:
+            held.append(per_episode("vision.error", "m"))
         constants = [
             constant("tcp.speed.limit", "m/s", TCP_SPEED_LIMIT),
             constant("grip.force.limit", "N", GRIP_FORCE_LIMIT),
@@ -135,7 +146,8 @@ class KitPick(Task):
     def place(self, streams: Streams) -> Start:
         n, cell = len(streams), self.cell
         kind, slot = streams.choice("part.shape", 3), streams.choice("slot", 4)
-        half = GOODS.half[kind]
+        scale = cell.drawn(streams, "part.scale")
+        half = GOODS.half[kind] * scale[:, None]
         spread = np.stack([cell.drawn(streams, f"tote.spread.{axis}") for axis in "xy"], axis=1)
         xy = TOTE + streams.between("part.xy", -1.0, 1.0, (2,)) * spread
         shift = cell.within(streams, "tray.shift", "tray.shift", (2,))
@@ -156,7 +168,7 @@ class KitPick(Task):
         ctrl = np.zeros((n, self.model.nu))
         ctrl[:, :7], ctrl[:, 7], ctrl[:, 8:11] = q, GRIP_FORCE, rest
         fields = {name: np.repeat(getattr(self.model, name)[None], n, axis=0) for name in self.expanded}
-        GOODS.shape(self.model, fields, "part", kind)
+        GOODS.shape(self.model, fields, "part", kind, scale)
         GOODS.weigh(self.model, fields, "part", streams.between("part.mass", *cell["part.mass.scale"]))
         fields["body_pos"][:, self.model.body("tray").id, :2] += shift
         goal = np.column_stack([SLOTS[slot] + shift, TRAY_TOP + half[:, 2]])[:, None]
