@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import sha256_file, sha256_hex
-from ..envs.parameters import folder_name
+from ..envs.parameters import SPEC_SIGNS, folder_name
 from ..envs.streams import Streams
 from ..envs.task import FOREIGN, Task, get_task
 from .contract import Contract, contract_of, differences, read_contract
@@ -164,7 +164,7 @@ def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
     found: Contract | None = read_contract(beside) if beside.is_file() else None
     known = get_task(task or (found.task if found else _needed(task, str(path))))
     wanted = contract_of(known)
-    if found is not None and (lines := differences(found, wanted)):
+    if found is not None and (lines := _unlike(found, wanted, task)):
         raise BadInput(f"{beside}: made for other inputs or outputs than {known.id}: {'; '.join(lines[:3])}")
     policy = OnnxPolicy(path, None, len(wanted.observation), len(wanted.action))
     if runs is None:
@@ -173,6 +173,14 @@ def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
         name = f"{path.stem}-{policy.sha256[:6]}"
         home = path.parent if found is not None else _kept(runs / folder_name(known.id) / name, path)
     return LoadedPolicy("onnx", name, policy.sha256, known.id, home, policy.act)
+
+
+def _unlike(found: Contract, wanted: Contract, asked: str) -> list[str]:
+    """What stands against a policy in a cell: all differences, but that it was made for another variant of the cell that is asked for."""
+    lines = differences(found, wanted)
+    bases = {SPEC_SIGNS.split(each.task)[0] for each in (found, wanted)}
+    variant = asked and len(bases) == 1 and not wanted.task.startswith(FOREIGN)
+    return [line for line in lines if not (variant and line.startswith("task:"))]
 
 
 def _from_server(url: str, task: str) -> LoadedPolicy:
@@ -184,7 +192,7 @@ def _from_server(url: str, task: str) -> LoadedPolicy:
         stated = served.contract
         known = get_task(task or (stated.task if stated else _needed("", url)))
         wanted = contract_of(known)
-        if stated is not None and (lines := differences(stated, wanted)):
+        if stated is not None and (lines := _unlike(stated, wanted, task)):
             raise BadInput(
                 f"{url}: serves a policy for other inputs or outputs than {known.id}: {'; '.join(lines[:3])}"
             )

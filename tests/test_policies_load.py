@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import genba
 from genba import cli
 from genba.envs.errors import BadInput, UnknownName
-from genba.envs.task import Task, task_ids
+from genba.envs.task import Task, get_task, task_ids
 from genba.policies.contract import contract_of, differences, read_contract
 from genba.policies.load import load_for_check, load_policy
 from genba.safety.campaign import check
@@ -296,6 +296,19 @@ def test_a_run_acts_and_knows_its_task(tasks: dict[str, Task], here: Path) -> No
     assert (policy.task, policy.name, policy.folder) == (TASK, "one", run)
     assert load_policy(str(run / "policy.onnx")).folder == run
     assert "made for other inputs or outputs than kit-pick" in refusal(str(run), "kit-pick")
+
+
+def test_a_policy_can_be_judged_in_another_variant_of_its_cell(tasks: dict[str, Task], here: Path) -> None:
+    """Where it is asked for; without that, or for other columns, a contract says what it says."""
+    run = make_run(here / "runs" / TASK / "one")
+    for spec in (f"{TASK}:hard", f"{TASK},vision=1"):
+        assert load_policy(str(run), spec).task == spec
+    hard = contract_of(get_task(f"{TASK}:hard"))
+    (run / "contract.json").write_bytes(hard.to_bytes())
+    assert load_policy(str(run)).task == f"{TASK}:hard"
+    slow = hard.model_copy(update={"control_hz": 20})
+    (run / "contract.json").write_bytes(slow.to_bytes())
+    assert refusal(str(run), TASK).endswith("control_hz: 20, expected 50")
 
 
 def test_wrong_shapes_say_expected_and_found(tasks: dict[str, Task], here: Path) -> None:
