@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..envs.bench import bench_task
 from ..envs.files import atomic_write_bytes, atomic_write_text
-from ..envs.parameters import VARIANTS
+from ..envs.parameters import VARIANTS, parameters_of
 from ..envs.platform import cores
 from ..envs.render import picture
 from ..envs.task import SEED_RANGES, Task, get_task, task_ids
@@ -24,19 +24,24 @@ from ..safety.progress import Say
 from ..safety.result import conclude
 from ..safety.statistics import clopper_pearson_lower, clopper_pearson_upper
 from .evaluate import Act, Held, evaluate
+from .onnx_policy import OnnxPolicy
+from .runs import POLICY
 from .shipped import release_folder, shipped_ids, why_missing
 
 WORLDS, REFERENCE = 128, "kit-pick"
-FEWER = 4  # the easy and the hard variant are played a quarter as often
+FEWER = 4  # the easy and the hard variant, and by camera, are played a quarter as often
+SEES = "vision"  # the parameter of a cell that may know by a camera where a part lies
 VIEWS, SIZE, SHOWN_AT = ("overview", "close"), (640, 480), 0.45  # of the expert's own cycle
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One cell: its expert by variant, the figures of its released policy (None where none comes with Genba), its speed."""
+    """One cell: its expert by variant, who does the work by a camera and how well, the figures of its released policy (None where none
+    comes with Genba), its speed."""
 
     task: Task
     experts: Mapping[str, Held]
+    seeing: Mapping[str, Held]
     released: Mapping[str, Any] | None
     speed: Mapping[str, Any]
 
@@ -46,6 +51,7 @@ class Measured:
             "robot": self.task.robot_name,
             "takt_s": self.task.takt_s,
             "expert": {variant: _rate(held) for variant, held in self.experts.items()},
+            "by_camera": {who: _rate(held) for who, held in self.seeing.items()},
             "released": self.released,
             "speed": self.speed,
         }
@@ -81,15 +87,32 @@ def bench_cells(out: Path, episodes: int = 1000, threads: int = 0, say: Say | No
 
 def measure(task_id: str, episodes: int, threads: int) -> Measured:
     """One cell."""
+    fewer = SEED_RANGES["test"] + np.arange(max(2, episodes // FEWER))
     experts = {}
     for variant in VARIANTS:
         task = get_task(f"{task_id}:{variant}")
-        n = episodes if variant == "normal" else max(2, episodes // FEWER)
-        seeds = SEED_RANGES["test"] + np.arange(n)
+        seeds = SEED_RANGES["test"] + np.arange(episodes) if variant == "normal" else fewer
         experts[variant] = evaluate(_expert(task), task, seeds, 0, threads)
-    task = get_task(task_id)
+    task, seeing = get_task(task_id), {}
+    if SEES in parameters_of(task_id):
+        by_camera = get_task(f"{task_id},{SEES}=1")
+        seeing["expert"] = evaluate(_expert(by_camera), by_camera, fewer, 0, threads)
+        if task_id in shipped_ids():
+            seeing["released policy"] = evaluate(_shipped(by_camera, task_id), by_camera, fewer, 0, threads)
     speed = bench_task(task, WORLDS, threads, cores())
-    return Measured(task, experts, _released(task_id), speed)
+    return Measured(task, experts, seeing, _released(task_id), speed)
+
+
+def _shipped(task: Task, task_id: str) -> Act:
+    policy = OnnxPolicy(
+        release_folder(task_id) / POLICY, None, len(task.observation_names), len(task.action_names)
+    )
+    none = np.zeros(WORLDS * 8, np.int64)
+
+    def act(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        return policy.act(seen, none[: len(seen)], none[: len(seen)])
+
+    return act
 
 
 def _expert(task: Task) -> Act:
@@ -204,4 +227,7 @@ def _section(cell: Measured) -> list[str]:
         )
     elif why := why_missing(cell.task.id):
         lines.append(f"- no released policy yet: {why}")
+    for who, held in cell.seeing.items():
+        rate = _rate(held)
+        lines.append(f"- {who} by camera (`{name},{SEES}=1`): {_share(rate)}, cycle {rate['cycle_s']:.2f} s")
     return lines

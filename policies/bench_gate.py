@@ -37,7 +37,7 @@ from .load import LoadedPolicy, load_policy
 from .runs import POLICY
 
 FOLDER = Path("runs") / "gate-benchmark"
-RESULTS, PAGE = "results.jsonl", "gate-benchmark.md"
+RESULTS, PAGE = "results.jsonl", "gate-benchmark"
 RUNS, QUICK_RUNS = {"conveyor-sort": 4, "kit-pick": 2}, 1  # of each clean policy; 60 in all
 QUICK_CELL = "conveyor-sort"
 MIDDLE = 1
@@ -67,7 +67,7 @@ def bench_gate(
     threads: int = 0,
     say: Say | None = None,
 ) -> GateResult:
-    """Measure the gate and write `<out>/gate-benchmark.md`.
+    """Measure the gate and write `<out>/gate-benchmark.md`, with the names of `tasks` where they are given.
 
     Args:
         tasks: whose policies; none: both, or one of them where it is to be quick.
@@ -94,8 +94,9 @@ def bench_gate(
             bench.keep(job, known[job.key])
         if say is not None:
             say(f"gate {number} of {len(jobs)}: {' '.join(filter(None, job.key))}: {_said(known[job.key])}")
-    result = GateResult(tuple((job.key, known[job.key]) for job in jobs), cells, quick, seed, out / PAGE)
-    atomic_write_text(out / PAGE, page(result))
+    path = out / (f"{PAGE}-{'-'.join(cells)}.md" if tasks else f"{PAGE}.md")
+    result = GateResult(tuple((job.key, known[job.key]) for job in jobs), cells, quick, seed, path)
+    atomic_write_text(path, page(result))
     return result
 
 

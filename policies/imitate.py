@@ -41,7 +41,7 @@ class ImitationRecipe:
     the share with one disturbance of the cell's suite, of severity 1 to `severity`; in a share `slips` the tool lets go once, so that the student has seen
     how to begin again with a part that lies beside its place. A share `hard` of each batch is drawn where the student misses most and
     the task asks for `care`. `loss_knee` is where the loss turns from square to linear; `average` is the decay of the running
-    average of the weights, which is the student that acts.
+    average of the weights, which is the student that acts. Episodes go on for `linger` s after success, so that the student learns to rest.
     """
 
     worlds: int = 128
@@ -63,6 +63,7 @@ class ImitationRecipe:
     disturbed: float = 0.65
     slips: float = 0.3
     severity: int = 3
+    linger: float = TAIL_S
 
     @property
     def rows(self) -> int:
@@ -88,7 +89,7 @@ class Classroom:
     def __init__(self, task: Task, recipe: ImitationRecipe, seed: int, threads: int = 0) -> None:
         self.task, self.recipe = task, recipe
         self.kinds = disturbances_of(task)
-        self.worlds = Worlds(task, recipe.worlds, threads, tail_s=TAIL_S, disturbances=self.kinds)
+        self.worlds = Worlds(task, recipe.worlds, threads, tail_s=recipe.linger, disturbances=self.kinds)
         self.drivers = np.random.default_rng(seed)
         self.override = torch.zeros(recipe.worlds, 1)
         self.slip_at = np.full(recipe.worlds, NEVER)
