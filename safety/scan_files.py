@@ -19,6 +19,7 @@ from .statistics import clopper_pearson_lower
 FILE = "scan.json"
 LARGEST = 1 << 20  # bytes
 HOLE = 0.5  # what happens in more than this share of the episodes happens as a rule
+LOST = 0.75  # what happens in more than this share of the walks does not hang on where they lead
 FEW = 0.25  # share of walks after which the work need not be done: a belt does not wait for them
 Count = Annotated[int, Field(ge=0)]
 
@@ -70,8 +71,8 @@ class Walks(_Frozen):
 
     @property
     def lost(self) -> bool:
-        """Whether, as a rule, the work is not done after a walk."""
-        return clopper_pearson_lower(self.failed, self.runs, 0.95) > HOLE
+        """Whether the work is hardly ever done after a walk."""
+        return clopper_pearson_lower(self.failed, self.runs, 0.95) > LOST
 
     @property
     def often(self) -> dict[str, int]:
