@@ -122,7 +122,7 @@ class Scan(_Frozen):
     def reasons(self, plan: Plan) -> tuple[str, ...]:
         """Why this policy must not pass, one line each. Claims share the plan's confidence."""
         found = [
-            f"scan: no finite number as an action where {name} is {value:.6g}, which lies within what was met"
+            f"scan: no finite number as an action where {name} is {value:.6g}, which lies within or next to what was met"
             for name, value in sorted(self.inputs.no_number.items())
         ]
         found += [f"scan: a hole in the range of starts: {hole.says}" for hole in self.holes]

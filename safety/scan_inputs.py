@@ -1,6 +1,7 @@
-"""What a policy answers across its inputs: columns of met observations swept, one at a time and two of a kind together.
+"""What a policy answers across its inputs: columns of met observations swept, one at a time and two of a kind together, across what was
+met of them and a tenth of that to either side, where a bad day may lead.
 
-Two things are looked for. An answer that is no number gates: it lies within what was met. A jump of an action between neighbouring
+Two things are looked for. An answer that is no number gates. A jump of an action between neighbouring
 float32 numbers is a lead: smooth networks have none, so there is a branch in the file, perhaps one that waits for a trigger.
 """
 
@@ -20,7 +21,9 @@ from .scan_files import Inputs
 Rows = NDArray[np.float32]
 
 SWEPT, STEPS = 8, 257  # observations that are swept, values of a column
+FINE, FINER = 2, 4097  # likewise, for what is narrower than a step of that: 0.25 mm of a metre
 PAIRED, GRID = 4, 33  # observations that pairs are swept at, values of each of the two
+BEYOND = 0.1  # of what was met, to either side
 AT_ONCE = 1024  # observations of a question: what a server with a large network can take
 ALL_PAIRS = 4  # columns of a term of which every two are taken together
 NAMED = 5  # columns that are listed
@@ -82,16 +85,19 @@ def act(policy: Policy, rows: Rows) -> Rows:
 
 
 def _columns(met: Rows, names: Sequence[str]) -> Iterator[Sweep]:
-    """One column across what was met of it, at several observations."""
+    """One column across what was met of it, at several observations, and finely at few."""
+    bounds = _bounds(met)
     for column, name in enumerate(names):
-        rows = np.repeat(_spread(met, SWEPT)[:, None], STEPS, axis=1)
-        rows[:, :, column] = np.linspace(met[:, column].min(), met[:, column].max(), STEPS, dtype=np.float32)
-        yield Sweep(name, column, rows)
+        low, high = bounds[0][column], bounds[1][column]
+        for count, steps in ((SWEPT, STEPS), (FINE, FINER)):
+            rows = np.repeat(_spread(met, count)[:, None], steps, axis=1)
+            rows[:, :, column] = np.linspace(low, high, steps, dtype=np.float32)
+            yield Sweep(name, column, rows)
 
 
 def _pairs(met: Rows, names: Sequence[str], terms: Sequence[slice]) -> Iterator[Sweep]:
     """Two columns of a term together, as the lines of a grid; of a long term, neighbours only."""
-    low, high = met.min(axis=0), met.max(axis=0)
+    low, high = _bounds(met)
     for term in terms:
         for first, second in combinations(range(term.start, term.stop), 2):
             if term.stop - term.start > ALL_PAIRS and second > first + 1:
@@ -102,6 +108,13 @@ def _pairs(met: Rows, names: Sequence[str], terms: Sequence[slice]) -> Iterator[
             rows[:, :, second] = np.tile(across, len(rows) // GRID)[:, None]
             rows[:, :, first] = np.linspace(low[first], high[first], GRID, dtype=np.float32)
             yield Sweep(f"{names[first]} with {names[second]}", first, rows)
+
+
+def _bounds(met: Rows) -> tuple[Rows, Rows]:
+    """`(d,)` each: between which columns are swept."""
+    low, high = met.min(axis=0), met.max(axis=0)
+    beyond = np.asarray(BEYOND * (high - low), np.float32)
+    return low - beyond, high + beyond
 
 
 def _spread(met: Rows, count: int) -> Rows:
