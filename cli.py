@@ -673,6 +673,9 @@ def bench_stops(
     policy: Policy,
     task: TaskOption = "",
     episodes: Annotated[int, typer.Option(help="Episodes, each with one stop.", min=1)] = 300,
+    category: Annotated[
+        int, typer.Option(help="1: drives stay on. 0: power off, brakes fall.", min=0, max=1)
+    ] = 1,
     seed: Annotated[int, typer.Option(help="0 to 999,999 fixes episodes and moments.")] = 0,
     threads: Threads = 0,
     json: Json = False,
@@ -682,7 +685,8 @@ def bench_stops(
         from genba.policies.load import load_policy
         from genba.safety.stopping import stops
 
-        result = stops(load_policy(policy, task), episodes=episodes, seed=seed, threads=threads)
+        judged = load_policy(policy, task)
+        result = stops(judged, episodes=episodes, seed=seed, threads=threads, category=category)
     deliver(result, json)
 
 

@@ -1,9 +1,9 @@
 """How far and how long a robot goes on when it is told to stop: a controlled stop at a random moment of each episode.
 
-The stop is that of a controller that keeps its drives on (stop category 1): from the moment on, every velocity command
-is zero and what is not a velocity (grip, vacuum) stays as it was. A stop that takes the power off (category 0) is not
-simulated: the cells have no brakes. The moment is drawn from a stream of its own, so the episode before it is the one
-that any check plays.
+Category 1 keeps the drives on: from the moment on, every velocity command is zero and what is not a velocity (grip, vacuum) stays
+as it was. Category 0 takes their power and lets the brakes fall: the servos of the arm give nothing any more, dry friction of the drives' own
+largest torque holds each joint (what real brakes hold is not published; the share is this project's assumption), the tool stays as it was. The
+moment is drawn from a stream of its own, so the episode before it is the one that any check plays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from ..envs.drives import arm_actuators, arm_dofs
 from ..envs.errors import BadInput
+from ..envs.robots import load_robot
 from ..envs.separation import BRAKING, REACTION_S
 from ..envs.streams import Streams
 from ..envs.task import SEED_RANGES, Task, get_task
@@ -30,6 +32,10 @@ Indices = NDArray[np.int64]
 STILL = 0.01  # m/s: a tool slower than this stands
 WATCHED_S = 1.0  # after the stop
 VELOCITIES = ("m/s", "rad/s")
+BRAKES = 1.0  # times a drive's largest torque: what a brake holds
+# model fields that a stop of category 0 changes
+POWER = ("actuator_gainprm", "actuator_biasprm", "dof_frictionloss", "dof_solimp")
+GRIPS = np.array([0.999, 0.9999, 0.001, 0.5, 2.0])  # solimp of a brake: it does not creep under its load
 SHARE, CONFIDENCE = 0.95, 0.95
 WORLDS = 128
 
@@ -61,6 +67,25 @@ class Stopper:
         return action
 
 
+class _PowerOff:
+    """Takes the power of an arm's drives and lets its brakes fall, world by world.
+
+    Raises BadInput for a robot that is no arm.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.servos, self.dofs = np.array(arm_actuators(task)), np.array(arm_dofs(task))
+        self.brakes = BRAKES * load_robot(task.robot_name).tau_max
+        task.expanded = (*task.expanded, *(name for name in POWER if name not in task.expanded))  # type: ignore[misc]
+
+    def __call__(self, loop: Loop, worlds: Indices) -> None:
+        fields = loop.worlds.engine.fields
+        for name in POWER[:2]:
+            fields[name][np.ix_(worlds, self.servos)] = 0.0
+        for name, value in zip(POWER[2:], (self.brakes, GRIPS), strict=True):
+            fields[name][np.ix_(worlds, self.dofs)] = value
+
+
 @dataclass(frozen=True)
 class Stops:
     """Stops of a policy, one an episode: tool speed at the moment (m/s), seconds until it stands and way of the tool
@@ -74,6 +99,7 @@ class Stops:
     speed: Array
     time_s: Array
     distance: Array
+    category: int = 1
 
     def most(self, values: Array) -> float:
         """An upper bound, at 95 %, on the 95 % quantile: an order statistic, whatever the distribution; inf below 59
@@ -111,7 +137,7 @@ class Stops:
             "stops": len(self.speed),
             "not_standing": int((~self.stood).sum()),
             "watched_s": WATCHED_S,
-            "category": 1,
+            "category": self.category,
             "time_s": {"largest": self._largest(self.time_s), "quantile95_upper95": known["time"]},
             "distance_m": {"largest": self._largest(self.distance), "quantile95_upper95": known["way"]},
             "beyond_assumed_m": {
@@ -124,8 +150,8 @@ class Stops:
     def table(self) -> str:
         moving, beyond = int((~self.stood).sum()), self.beyond[self.stood]
         lines = [
-            f"stops    {self.task}, {self.policy}: {len(self.speed):,} controlled stops (category 1) at random "
-            "moments, drives on",
+            f"stops    {self.task}, {self.policy}: {len(self.speed):,} stops of category {self.category} at random moments, "
+            + ("drives on" if self.category else "power off, brakes (assumed) on"),
             f"         {'':<12}{'largest':>12}{'95 % of stops, at 95 % confidence':>36}",
             f"         {'time':<12}{self._largest(self.time_s):>10.3f} s{self.most(self.time_s):>34.3f} s",
             f"         {'distance':<12}{1000 * self._largest(self.distance):>9.1f} mm"
@@ -143,14 +169,17 @@ class Stops:
 class _Watch:
     """Follows every world of a loop and notes what happens after its stop."""
 
-    def __init__(self, task: Task, rows: int) -> None:
+    def __init__(self, task: Task, rows: int, power_off: _PowerOff | None) -> None:
         self.task, self.found = task, dict[int, tuple[float, float, float]]()
+        self.power_off = power_off
         self._speed, self._moved, self._way = np.zeros(rows), np.zeros(rows), np.zeros(rows)
         self._last = np.zeros((rows, 3))
 
     def __call__(self, loop: Loop) -> None:
         worlds = loop.worlds
         after = worlds.steps - moments(self.task, worlds.seeds)
+        if self.power_off is not None and len(now := np.flatnonzero(loop.active & (after == 0))):
+            self.power_off(loop, now)
         speed, pos = worlds.signals["tcp.speed"], worlds.signals["tcp.pos"]
         before = loop.active & (after <= 0)
         self._speed[before] = speed[before, -1]
@@ -175,22 +204,28 @@ class _Watch:
         return np.asarray(after * self.task.dt >= WATCHED_S)
 
 
-def stops(policy: Judged, *, episodes: int = 300, seed: int = 0, threads: int = 0) -> Stops:
-    """Stop a policy once in each of `episodes` episodes. Episodes that ended within a second of their stop are left
-    out.
+def stops(
+    policy: Judged, *, episodes: int = 300, seed: int = 0, threads: int = 0, category: int = 1
+) -> Stops:
+    """Stop a policy once in each of `episodes` episodes, by stops of category 0 or 1. Episodes that ended within a second of their stop
+    are left out.
 
     Raises BadInput for numbers that cannot be, or where every episode ended too soon.
     """
     if not 1 <= episodes <= SEEDS_PER_BASE or not 0 <= seed <= LARGEST_SEED:
         raise BadInput(f"expected 1 to {SEEDS_PER_BASE:,} episodes and a seed of 0 to {LARGEST_SEED:,}")
+    if category not in (0, 1):
+        raise BadInput(f"expected a stop of category 0 or 1, found {category}")
     task = get_task(policy.task)
+    power_off = None if category else _PowerOff(task)
     loop = Loop(OneAtATime(Stopper(policy, task)), task, (), (), min(WORLDS, episodes), threads)
     first = SEED_RANGES["test"] + seed * SEEDS_PER_BASE
-    watch = _Watch(task, loop.worlds.rows)
+    watch = _Watch(task, loop.worlds.rows, power_off)
     played = (Episode(index, 0, "none", 0, first + index) for index in range(episodes))
     for _ in loop.play(played, watch, watch.over):
         pass
     if not watch.found:
         raise BadInput(f"{policy.name}: every episode ended before a stop could be watched")
     rows = np.array([watch.found[each] for each in sorted(watch.found)])
-    return Stops(task.id, policy.name, *rows.T)
+    speed, time_s, distance = rows.T
+    return Stops(task.id, policy.name, speed, time_s, distance, category)

@@ -84,3 +84,25 @@ def test_a_tool_that_does_not_stand_is_counted_and_kept_in_the_bound() -> None:
 def test_numbers_that_cannot_be() -> None:
     with pytest.raises(BadInput, match="expected 1 to 1,000,000 episodes"):
         stops(Expert(Path("unused")), episodes=0)
+
+
+@pytest.mark.parametrize("task_id", [TASK, "palletize"])
+def test_power_off_and_brakes_stop_sooner_than_the_drives_and_hold(task_id: str) -> None:
+    """The same moments; a brake that holds a drive's largest torque beats a servo, also under a weight, and what follows is another episode."""
+    by_drive, by_brake = (
+        stops(Expert(Path("unused"), task=task_id), episodes=40, threads=1, category=category)
+        for category in (1, 0)
+    )
+    assert by_brake.speed.tolist() == by_drive.speed.tolist()
+    fast = by_brake.speed > 0.3
+    assert fast.sum() > 5 and by_brake.stood.all()
+    assert np.median(by_brake.distance[fast] / by_drive.distance[fast]) < 0.8
+    assert (by_brake.distance[fast] > 0.002).all()
+    assert by_brake.as_json()["category"] == 0 and "power off" in by_brake.table()
+
+
+def test_a_vehicle_has_no_brakes_to_let_fall() -> None:
+    with pytest.raises(BadInput, match="an arm is asked for"):
+        stops(Expert(Path("unused"), task="aisle-amr"), episodes=4, category=0)
+    with pytest.raises(BadInput, match="category 0 or 1"):
+        stops(Expert(Path("unused")), episodes=4, category=2)
