@@ -24,9 +24,7 @@ def act(o: Mapping[str, Array]) -> Array:
     on = (o["bit_in"] > 0.0005) & (gap < 0.004)
     down = _approach(head, gap, o["tcp"])
     pressing = np.clip(8.0 * (PRESSED * (0.4 + 0.6 * ramp(o["tilt"], 0.10, 0.05)) - o["bit_in"]), -0.05, 0.05)
-    lifting = np.clip(
-        4.0 * (head[:, 2] + CLEAR), -0.05, 0.3
-    )  # and stay there: what only leaves sinks back in a student
+    lifting = np.clip(4.0 * (head[:, 2] + CLEAR), 0.0, 0.3)
     ready = done & (o["spindle_speed"] < 3.0)
     vertical = np.where(done, np.where(ready, lifting, 0.0), np.where(on, -pressing, down))
     level = np.where((on | done)[:, None], 6.0, 8.0) * head[:, :2]
