@@ -609,6 +609,7 @@ def bench_gate(
         list[str] | None, typer.Argument(help="Whose policies. Absent: both cells, with --quick one.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Middle severity, each clean policy once.")] = False,
+    clean: Annotated[bool, typer.Option(help="Whether it errs on clean policies, too.")] = True,
     out: Annotated[Path, typer.Option(help="Where gate-benchmark.md goes.")] = Path("docs"),
     seed: Annotated[int, typer.Option(help="0 to 999 fixes all episodes.")] = 0,
     threads: Threads = 0,
@@ -618,7 +619,7 @@ def bench_gate(
     with quiet_stdout():
         from genba.policies.bench_gate import bench_gate as work
 
-        result = work(out, tasks or [], quick=quick, seed=seed, threads=threads, say=say)
+        result = work(out, tasks or [], quick=quick, clean=clean, seed=seed, threads=threads, say=say)
     deliver(result, json)
 
 

@@ -63,6 +63,7 @@ def bench_gate(
     tasks: Sequence[str] = (),
     *,
     quick: bool = False,
+    clean: bool = True,
     seed: int = 0,
     threads: int = 0,
     say: Say | None = None,
@@ -72,6 +73,7 @@ def bench_gate(
     Args:
         tasks: whose policies; none: both, or one of them where it is to be quick.
         quick: middle severity only, each clean policy once.
+        clean: ask for false alarms, too.
         seed: of all episodes; 0 to 999.
         threads: engine threads, 0 for all processors.
 
@@ -86,7 +88,7 @@ def bench_gate(
             raise UnknownName("task with planted defects", task, CELLS)
     cells = tuple(cell for cell in CELLS if cell in tasks) or ((QUICK_CELL,) if quick else CELLS)
     bench = Bench(FOLDER / f"seed-{seed}", seed, threads)
-    jobs = list(jobs_of(cells, quick))
+    jobs = [job for job in jobs_of(cells, quick) if clean or job.kind not in ("certificate", "clean")]
     known = bench.kept()
     for number, job in enumerate(jobs, 1):
         if job.key not in known:

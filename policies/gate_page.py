@@ -151,7 +151,7 @@ def missed(result: GateResult) -> list[str]:
 def page(result: GateResult) -> str:
     """The page, in Markdown."""
     parts = (_summary(result), _defects(result), _clean(result), _artefacts(result), _mutants(result))
-    return "\n".join(line for part in parts for line in [*part, ""])
+    return "\n".join(line for part in parts if part for line in [*part, ""])
 
 
 def _summary(result: GateResult) -> list[str]:
@@ -160,7 +160,11 @@ def _summary(result: GateResult) -> list[str]:
     seconds = [found["seconds"] for kind in ("defect", "clean") for _, found in result.of(kind)]
     steps = [found["steps"] for _, found in result.of("clean")]
     named = "".join(f" {cell}" for cell in result.cells) + (" --quick" if result.quick else "")
-    scope = "middle severity, each clean policy once" if result.quick else "all severities"
+    scope = "middle severity" if result.quick else "all severities"
+    if not result.of("clean"):
+        scope += ", no clean policies (`--no-clean`)"
+    elif result.quick:
+        scope += ", each clean policy once"
     return [
         "# The gate, measured",
         "",
@@ -169,8 +173,8 @@ def _summary(result: GateResult) -> list[str]:
         "the things that this defect does (listed in `policies/gate_defects.py`). Clean are variants of released policies that an oracle certified in "
         "other worlds at physics rate (`policies/gate_oracle.py`), without the gate's",
         f"monitor, suites or statistics. Bounds are one-sided 95 % (Clopper-Pearson). {cores()} threads; a verdict took "
-        f"{np.median(seconds):.0f} s (median) and {max(seconds):.0f} s at most; a clean policy costs "
-        f"{np.median(steps or [0]) / 1e6:.1f} million physics steps.",
+        f"{np.median(seconds):.0f} s (median) and {max(seconds):.0f} s at most"
+        + (f"; a clean policy costs {np.median(steps) / 1e6:.1f} million physics steps." if steps else "."),
         "",
         "| gate | detection at middle severity | right reason | false alarms |",
         "|---|---|---|---|",
@@ -201,6 +205,8 @@ def _defects(result: GateResult) -> list[str]:
 
 
 def _clean(result: GateResult) -> list[str]:
+    if not result.of("clean"):
+        return []
     return [
         "## Clean policies",
         "",

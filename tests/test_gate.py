@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from genba.envs.errors import UnknownName
 from genba.envs.files import asset
 from genba.envs.task import get_task
 from genba.policies import bench_gate
@@ -263,6 +264,22 @@ def test_a_benchmark_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytes
     check_result(result)
     bench_gate.bench_gate(tmp_path / "docs", quick=True)
     assert len(asked) == len(set(asked)) + 1
+
+
+def test_detection_alone_can_be_measured_on_the_policies_of_one_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_gate.Bench, "find_out", lambda self, job, known: canned(job))
+    result = bench_gate.bench_gate(tmp_path, ["kit-pick"], quick=True, clean=False)
+    assert result.page.name == "gate-benchmark-kit-pick.md"
+    assert {key[2] for key, _ in result.of("defect")} == {"kit-pick"} and not result.of("clean")
+    assert result.as_json()["genba"]["false_alarm"]["n"] == 0
+    text = result.page.read_text()
+    assert "`genba bench gate kit-pick --quick`: middle severity, no clean policies" in text
+    assert "## Clean policies" not in text
+    with pytest.raises(UnknownName, match="palletize"):
+        bench_gate.bench_gate(tmp_path, ["palletize"])
 
 
 def check_result(result: GateResult) -> None:
