@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 PERIOD, LATENCY, EXPOSURE_S = 4, 3, 0.004  # ticks of 20 ms: 12.5 pictures a second, an answer after 60 ms
 WHOLE = (0.90, 1.15)  # share of the expected area between which nothing hides the part
 MEAN_OF = 6  # sightings that what is known is the running mean of, at most
-LOST, SURE = (
-    (0.03, 0.2),
-    2,
-)  # m, rad from what is known: something else is seen, or it badly; the latter once seen so often
+LOST_M, LOST_RAD = 0.03, 0.2  # from what is known: something else is seen, or it badly; a turn counts
+SURE = 2  # once the part was seen so often
+WIDE, THICK = 2.0, 0.01  # m: half sizes of what parts lie on, as the camera sees it
 ASIDE = 0.35  # m that the bar lamp stands beside the camera
 
 
@@ -69,6 +68,8 @@ class Overhead(Eye):
         ring, bar = at + np.array([0.0, 0.0, 0.01]), at + ASIDE * lens.axes[:, 0]
         plane = np.array([at[0], at[1], sight.plane])
         self.places = Lamps(ring, bar, *(float(norm((lamp - plane)[None])[0]) for lamp in (ring, bar)))
+        middle = np.array([at[0], at[1], sight.plane - THICK])
+        self.ground = Shape(BOX, np.array([WIDE, WIDE, THICK]), middle, np.eye(3), np.array(sight.background))
         self.taught = self._taught()
         self.pos, self.yaw = np.zeros((n, 3)), np.zeros(n)
         self.offset, self.turn = np.zeros((n, 3)), np.zeros(n)
@@ -149,15 +150,7 @@ class Overhead(Eye):
         return np.where(self.held, -1, 0)
 
     def shapes(self, now: Lookup, world: int) -> list[Shape]:
-        x, y, _ = self.lens.pos
-        ground = Shape(
-            BOX,
-            np.array([2.0, 2.0, 0.01]),
-            np.array([x, y, self.sight.plane - 0.01]),
-            np.eye(3),
-            np.array(self.sight.background),
-        )
-        return [ground, *self.things(now, world)]
+        return [self.ground, *self.things(now, world)]
 
     def _part(self, now: Lookup, world: int, round_: bool, colour: Array) -> Shape:
         size = now["part.size"][world]
@@ -173,10 +166,7 @@ class Overhead(Eye):
 
     def _taught(self) -> Array:
         """`(3,)` of 255: the background in good light."""
-        x, y, _ = self.lens.pos
-        plate = np.array([x, y, self.sight.plane - 0.01])
-        ground = Shape(BOX, np.array([2.0, 2.0, 0.01]), plate, np.eye(3), np.array(self.sight.background))
-        light = spread(photograph(self.lens, [ground], self.places), OPTICS)
+        light = spread(photograph(self.lens, [self.ground], self.places), OPTICS)
         return np.asarray(np.median(developed(light, np.zeros_like(light)).reshape(-1, 3), axis=0))
 
     def prepare(self, panel: Picture, world: int) -> None:
@@ -211,14 +201,13 @@ class Overhead(Eye):
     def note(self, held: Mapping[str, Array], worlds: Ids, views: NDArray[np.int64], answers: Array) -> None:
         sure = (answers[:, 3] > 0.5) & ~self.held[worlds]
         worlds, seen = worlds[sure], answers[sure]
-        since = (
-            self.latency - 1
-        ) * self.task.dt  # what moves in the tick that has just ended comes with `_follow`
+        # what moves in the tick that has just ended comes with `_follow`
+        since = (self.latency - 1) * self.task.dt
         at = seen[:, :2] + since * self.speed[worlds, :2]
         off = at - self.pos[worlds, :2]
         turn = wrap(seen[:, 2] - self.yaw[worlds], np.pi)
         seen_before = self.sightings[worlds]
-        other = (norm_xy(off) > LOST[0]) | ((np.abs(turn) > LOST[1]) & (seen_before >= SURE))
+        other = (norm_xy(off) > LOST_M) | ((np.abs(turn) > LOST_RAD) & (seen_before >= SURE))
         share = np.where((seen_before > 0) & other, 0.0, 1.0 / np.minimum(seen_before + 1.0, MEAN_OF))
         self.pos[worlds, :2] += share[:, None] * off
         self.yaw[worlds] += share * turn
