@@ -211,6 +211,31 @@ def _largest(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
     return largest
 
 
+def _smallest(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
+    """min(a, b) = a - max(a - b, 0), one after the other."""
+    if not all(name in reader.at for name in node.input):
+        raise BadInput(f"{reader.where}: Min with a constant is not covered: write it as Clip")
+    smallest, *others = (reader.at[name] for name in node.input)
+    for other in others:
+        gap = reader.both("sum", smallest, reader.scaled(other, -1.0))
+        smallest = reader.both("sum", smallest, reader.scaled(reader.apply(gap, AtLeast()), -1.0))
+    return smallest
+
+
+def _slice(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
+    """Some columns of a row."""
+    of = reader.at[node.input[0]]
+    given = [reader.constant(name) for name in node.input[1:]]
+    first, end, *more = (np.ravel(each).astype(np.int64).tolist() for each in given)
+    axes, steps = (more[0] if more else [0]), (more[1] if len(more) > 1 else [1])
+    if axes not in ([1], [-1]) or steps != [1] or len(first) != 1:
+        raise BadInput(f"{reader.where}: Slice is covered over neighbouring columns only")
+    columns = np.eye(reader.steps[of].width)[first[0] : end[0]]
+    if not len(columns):
+        raise BadInput(f"{reader.where}: Slice takes no column")
+    return reader.affine(of, columns)
+
+
 def _clip(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
     bounds = [reader.constant(name) if name else None for name in node.input[1:]]
     low, high = (*bounds, None, None)[:2]
@@ -241,5 +266,7 @@ _OPERATORS: dict[str, Operator] = {
     "Tanh": _plain(Tanh()),
     "Abs": _plain(Abs()),
     "ReduceMax": _largest,
+    "Min": _smallest,
+    "Slice": _slice,
     "Identity": lambda reader, node, settings: reader.at[node.input[0]],
 }

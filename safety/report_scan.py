@@ -30,7 +30,7 @@ def scan_reasons(result: CheckResult, words: Words) -> list[str]:
             words("reason.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
                   speed=f"{1000.0 * scan.long.fastest:.0f}")
         )  # fmt: skip
-    if scan.walks is not None and scan.walks.lost:
+    if scan.walks is not None and scan.lost(plan):
         walks = scan.walks
         found.append(words("reason.scan.walks", k=walks.failed, n=walks.runs, seconds=f"{walks.seconds:g}"))
     return found
@@ -68,7 +68,7 @@ def scan_warnings(result: CheckResult, words: Words) -> list[str]:
                   speed=f"{1000.0 * scan.long.fastest:.0f}")
         )  # fmt: skip
     walks = scan.walks
-    if walks is not None and walks.doubtful:
+    if walks is not None and scan.doubtful(result.evidence.plan):
         limits = "".join(
             words("warning.scan.walks.limit", id=name, k=count) for name, count in walks.often.items()
         )

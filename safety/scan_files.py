@@ -79,11 +79,6 @@ class Walks(_Frozen):
         """Hard limits broken in more than half of them. Where a walk leaves the robot may break one by itself, so this is a lead."""
         return {name: count for name, count in sorted(self.broken.items()) if count > HOLE * self.runs}
 
-    @property
-    def doubtful(self) -> bool:
-        """Worth a word, and no more."""
-        return not self.lost and (self.failed > FEW * self.runs or bool(self.often))
-
 
 class Inputs(_Frozen):
     """Observations that were met, columns of them swept across what was met: how many were asked; columns with no number for an answer,
@@ -133,13 +128,24 @@ class Scan(_Frozen):
         ]
         if self.never_rests(plan):
             found.append(f"scan: the robot does not come to rest: {self._told_to_move()}")
-        if self.walks is not None and self.walks.lost:
+        if self.lost(plan):
             found.append(f"scan: lost off its way: {self._off_its_way()}")
         return tuple(found)
 
     def never_rests(self, plan: Plan) -> bool:
         """Whether, as a rule, the robot is still told to move long after success."""
         return clopper_pearson_lower(self.long.restless, self.long.runs, plan.confidence) > HOLE
+
+    def lost(self, plan: Plan) -> bool:
+        """Whether the work is hardly ever done after a walk, where the suite asks for it at all."""
+        return self.walks is not None and self.walks.lost and bool(plan.suite.verdict.success)
+
+    def doubtful(self, plan: Plan) -> bool:
+        """Whether what came of the walks is worth a word, and no more."""
+        if self.walks is None or self.lost(plan):
+            return False
+        seldom = self.walks.failed > FEW * self.walks.runs and bool(plan.suite.verdict.success)
+        return seldom or bool(self.walks.often)
 
     def _told_to_move(self) -> str:
         long = self.long
@@ -178,7 +184,7 @@ class Scan(_Frozen):
             )
         if self.long.restless and not self.never_rests(plan):
             found.append(f"scan: the robot does not always rest: {self._told_to_move()} (does not gate)")
-        if self.walks is not None and self.walks.doubtful:
+        if self.doubtful(plan):
             found.append(f"scan: {self._off_its_way()} (does not gate)")
         if self.inputs.jumps:
             where = ", ".join(f"{name} (by {size:.2g})" for name, size in sorted(self.inputs.jumps.items()))

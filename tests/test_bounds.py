@@ -215,6 +215,11 @@ def test_a_network_that_bounds_do_not_cover_is_refused_by_name(tmp_path: Path) -
         assert "\n" not in str(error.value)
         return str(error.value)
 
+    for node, why in (
+        (helper.make_node("Min", ["observation", "w"], ["action"]), "Min with a constant"),
+        (helper.make_node("Slice", ["observation", "w", "w"], ["action"]), "neighbouring columns only"),
+    ):
+        assert why in refused(node, w=[0.0])
     assert "operator Sin is not covered" in refused(helper.make_node("Sin", ["observation"], ["action"]))
     elu = helper.make_node("Elu", ["observation"], ["action"], alpha=2.0)
     assert "Elu with alpha 2" in refused(elu)

@@ -19,6 +19,7 @@ from genba.safety.verdict import Counts, judge
 from genba.tests.cell_kit import Act, base_suite, cells
 
 Array = NDArray[np.float64]
+KINDS = ("food", "high-speed-fenced")  # of cells
 HARD_EVERYWHERE = {
     "basic": {
         "joint-position",
@@ -191,7 +192,7 @@ def test_a_copy_is_a_suite_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_show_and_validate_tell_a_reviewer_what_is_asked() -> None:
-    assert suite_ids() == sorted(["amr", "basic", "collaborative", "generic", *task_ids()])
+    assert suite_ids() == sorted([*KINDS, "amr", "basic", "collaborative", "generic", *task_ids()])
     shown = show("basic")
     assert "13 conditions x 231 = 3,003 episodes" in shown.table()
     assert "cannot show" in shown.table() and len(shown.as_json()["conditions"]) == 13
