@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from ..envs.errors import BadInput
 
-PLAN, CONCLUSION, FINDINGS = "plan.json", "check.json", "findings.json"
+PLAN, CONCLUSION, FINDINGS, SCAN = "plan.json", "check.json", "findings.json", "scan.json"
 
 
 def new_check(run: Path) -> tuple[Path, int]:
@@ -31,12 +32,23 @@ def attempts(run: Path) -> list[int]:
 
 
 def unfinished_check(run: Path) -> Path:
-    """The latest attempt that has a plan but no conclusion. Raises BadInput when there is none."""
+    """The latest attempt that has a plan but no conclusion, or has lost its scan. Raises BadInput when there is none."""
     for attempt in reversed(attempts(run)):
         folder = run / "checks" / f"{attempt:02d}"
-        if (folder / PLAN).is_file() and not (folder / CONCLUSION).is_file():
+        if (folder / PLAN).is_file() and (not (folder / CONCLUSION).is_file() or _lost_its_scan(folder)):
             return folder
     raise BadInput(f"{run}: no unfinished check to go on with; start one without --resume")
+
+
+def _lost_its_scan(folder: Path) -> bool:
+    """Whether a check was concluded with a scan that is gone."""
+    if (folder / SCAN).is_file():
+        return False
+    try:
+        concluded = json.loads((folder / CONCLUSION).read_text(encoding="utf-8"))
+        return bool(concluded["scan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def find_check(where: str | Path) -> Path:

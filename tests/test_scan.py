@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -242,6 +243,18 @@ def test_a_scan_that_is_gone_leaves_the_check_unfinished(checked: Path) -> None:
         assert "the scan is missing" in result.verdict.reasons[0]
     finally:
         (checked / FILE).write_bytes(data)
+
+
+def test_a_scan_that_is_gone_is_made_again_by_going_on(checked: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(checked, run / "checks" / "01")
+    kept = (checked / FILE).read_bytes()
+    (run / "checks" / "01" / FILE).unlink()
+    policy = replace(load_policy("scripted", TASK), folder=run)
+    result = check(policy, suite=small(), seed=1, scan=True, resume=True)
+    assert result.folder == run / "checks" / "01" and (result.folder / FILE).read_bytes() == kept
+    with pytest.raises(BadInput, match="no unfinished check"):
+        check(policy, suite=small(), seed=1, scan=True, resume=True)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[1, 2", b"\xff\xfe", b'{"format": 2}'])
