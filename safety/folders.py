@@ -41,14 +41,14 @@ def unfinished_check(run: Path) -> Path:
 
 
 def _lost_its_scan(folder: Path) -> bool:
-    """Whether a check was concluded with a scan that is gone."""
+    """Whether a check was concluded with a scan that is gone, or with what can no longer be read."""
     if (folder / SCAN).is_file():
         return False
     try:
         concluded = json.loads((folder / CONCLUSION).read_text(encoding="utf-8"))
-        return bool(concluded["scan"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    except (OSError, ValueError):
+        return True
+    return isinstance(concluded, dict) and bool(concluded.get("scan"))
 
 
 def find_check(where: str | Path) -> Path:

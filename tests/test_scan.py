@@ -255,6 +255,10 @@ def test_a_scan_that_is_gone_is_made_again_by_going_on(checked: Path, tmp_path: 
     assert result.folder == run / "checks" / "01" and (result.folder / FILE).read_bytes() == kept
     with pytest.raises(BadInput, match="no unfinished check"):
         check(policy, suite=small(), seed=1, scan=True, resume=True)
+    (result.folder / FILE).unlink()
+    (result.folder / "check.json").write_text("[1, 2")
+    with pytest.raises(Tampered, match=r"check\.json: is damaged; delete it and go on"):
+        check(policy, suite=small(), seed=1, scan=True, resume=True)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[1, 2", b"\xff\xfe", b'{"format": 2}'])
