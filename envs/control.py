@@ -149,12 +149,17 @@ class CartesianTwist:
         return np.ascontiguousarray((posture + (jacobian * solution[:, None]).sum(axis=0)).T)
 
     def _limited(self, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Joint velocities within their limits: scaled as a whole to keep the direction, then each joint by its room to the end."""
+        """Joint velocities within their limits: scaled as a whole to keep the direction, then each joint by its room to the end.
+
+        The room is what the joint will have two ticks on, because the servos follow late; a joint that must slow down there does so on
+        its own, however little acceleration the others leave it.
+        """
         scale = 1.0 / np.maximum((np.abs(wanted) / (0.95 * self.robot.qd_max)).max(axis=1), 1.0)
-        scaled = wanted * scale[:, None]
-        low, high = self.robot.velocity_limits(self.q)
-        target = scaled.clip(0.95 * low, 0.95 * high)
-        change = target - self.qd
-        fastest = (np.abs(change) / (self.robot.qdd_max * self.dt)).max(axis=1)
-        part = 1.0 / np.maximum(fastest, 1.0)
-        return self.qd + part[:, None] * change, (target != wanted).any(axis=1) | (part < 1.0)
+        low, high = (0.95 * limit for limit in self.robot.velocity_limits(self.q + 2.0 * self.qd * self.dt))
+        target = (wanted * scale[:, None]).clip(low, high)
+        change, most = target - self.qd, self.robot.qdd_max * self.dt
+        part = 1.0 / np.maximum((np.abs(change) / most).max(axis=1), 1.0)
+        together = self.qd + part[:, None] * change
+        slowed = together.clip(low, high).clip(self.qd - most, self.qd + most)
+        velocity = np.where((together < low) | (together > high), slowed, together)
+        return velocity, (target != wanted).any(axis=1) | (part < 1.0)

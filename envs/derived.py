@@ -12,6 +12,9 @@ from .vocabulary import described
 Box = tuple[Array, Array]  # lower and upper corner, m
 Derived = list[tuple[Signal, Derivation]]
 
+AT_REST = 0.02
+"""Joint speed (rad/s or m/s) that counts as none where the published envelope allows none, near a joint's end; an assumption."""
+
 
 def arm(robot: Robot) -> Derived:
     """Tool speed, power of the drives, and position, velocity and torque of the worst joint as a share of its limit."""
@@ -21,7 +24,11 @@ def arm(robot: Robot) -> Derived:
         return np.asarray(np.abs((s["arm.q"] - middle) / reach).max(axis=-1))
 
     def velocity(s: Lookup) -> Array:
-        return np.asarray((np.abs(s["arm.qd"]) / robot.qd_max).max(axis=-1))
+        low, high = robot.velocity_limits(s["arm.q"])
+        qd = s["arm.qd"]
+        return np.asarray(
+            np.maximum(qd / np.maximum(high, AT_REST), -qd / np.maximum(-low, AT_REST)).max(axis=-1)
+        )
 
     def torque(s: Lookup) -> Array:
         return np.asarray((np.abs(s["arm.torque"]) / robot.tau_max).max(axis=-1))

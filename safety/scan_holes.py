@@ -1,8 +1,8 @@
 """Holes: regions of the declared starts in which a policy goes wrong as a rule, found from episodes that went wrong.
 
 A failure by chance hardly repeats; a fault that waits for a place does. Each suspect is played again near its start. Where it
-goes wrong again and again, its start quantities are left to chance one after another for as long as it still goes wrong: what remains
-held is what the failure hangs on. A few quantities make a region that people can name and that episodes will meet; many are a knife's
+goes wrong again and again, its start quantities are left to chance, first by kind, then each, for as long as it still goes wrong: what
+remains held is what the failure hangs on. A few quantities make a region that people can name and that episodes will meet; many are a knife's
 edge, which the rate of the campaign speaks of already. What is claimed rests on fresh episodes alone.
 """
 
@@ -36,14 +36,13 @@ NUMBERS, KINDS = 3, 2  # a region holds at most so many quantities that are not 
 
 @dataclass
 class Suspect:
-    """A failure, the draws that its start had, those that are still held, and the kinds without which it no longer goes wrong."""
+    """A failure, the draws that its start had, and those that are still held."""
 
     row: Row
     draws: Mapping[str, NDArray[np.float64]]
     choices: frozenset[str]
     held: tuple[str, ...]
     reasons: list[str] = field(default_factory=list)
-    needed: set[str] = field(default_factory=set)
 
     @property
     def numbers(self) -> int:
@@ -61,6 +60,8 @@ class Follower:
         self, suspects: Sequence[Suspect], held: Sequence[tuple[str, ...]], count: int, rules: Rules
     ) -> list[int]:
         """Of `count` episodes each, with the streams `held` near where each suspect had them: how many went wrong."""
+        if not suspects:
+            return []
         episodes: list[Episode] = []
         for suspect, names in zip(suspects, held, strict=True):
             for _ in range(count):
@@ -134,21 +135,13 @@ def holes(
     again = follower.wrong(suspects, [each.held for each in suspects], AGAIN, rules)
     left = [each for each, count in zip(suspects, again, strict=True) if count >= STILL * AGAIN]
     left = left[:FOLLOWED]
-    kinds, single = _groups(left)
-    for group in (*kinds, *single):
-        asked = [each for each in left if group & set(each.held)]
-        tried = [tuple(name for name in each.held if name not in group) for each in asked]
-        counts = follower.wrong(asked, tried, NARROW, rules) if asked else []
-        for each, names, count in zip(asked, tried, counts, strict=True):
-            if count >= STILL * NARROW:
-                each.held = names
-            else:
-                each.needed.update(map(_kind, group))
-        left = [each for each in left if len(each.needed) <= KINDS]
+    left = _freed(follower, left, rules, lambda each: _kinds(each.held))
+    left = [each for each in left if len({_kind(name) for name in each.held}) <= KINDS]
+    left = _freed(follower, left, rules, lambda each: [frozenset([name]) for name in each.held])
     left = _unlike([each for each in left if each.held and each.numbers <= NUMBERS])
     for each in left:
         each.reasons.clear()
-    wrong = follower.wrong(left, [each.held for each in left], FRESH, rules) if left else []
+    wrong = follower.wrong(left, [each.held for each in left], FRESH, rules)
     share = 1.0 - (1.0 - confidence) / max(len(left), 1)
     found = [
         Hole(
@@ -170,12 +163,50 @@ def _kind(name: str) -> str:
     return name.split(".")[0]
 
 
-def _groups(suspects: Sequence[Suspect]) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
-    """What is left to chance, step by step: all quantities of a kind (`reach.start`, `reach.stay`, ...), then each."""
-    names = sorted({name for each in suspects for name in each.held})
+def _kinds(names: Sequence[str]) -> list[frozenset[str]]:
+    """Start quantities by kind: all of `reach.start`, `reach.stay`, ..., then those of the next."""
     kinds = dict.fromkeys(_kind(name) for name in names)
-    whole = [frozenset(name for name in names if _kind(name) == kind) for kind in kinds]
-    return whole, [frozenset([name]) for group in whole if len(group) > 1 for name in sorted(group)]
+    return [frozenset(name for name in names if _kind(name) == kind) for kind in kinds]
+
+
+def _freed(
+    follower: Follower,
+    suspects: Sequence[Suspect],
+    rules: Rules,
+    groups_of: Callable[[Suspect], Sequence[frozenset[str]]],
+) -> list[Suspect]:
+    """Suspects that hold no more than the groups without which they no longer go wrong.
+
+    Each group is left to chance by itself, all in one batch; then all that were not missed at once. Who no longer goes wrong then hangs
+    on one of several, and is asked about them one after another.
+    """
+    pairs = [(each, group) for each in suspects for group in groups_of(each)]
+    counts = follower.wrong(
+        [each for each, _ in pairs], [_without(each.held, group) for each, group in pairs], NARROW, rules
+    )
+    idle: list[list[frozenset[str]]] = [
+        [group for (who, group), count in zip(pairs, counts, strict=True) if who is each and _still(count)]
+        for each in suspects
+    ]
+    bare = [_without(each.held, *groups) for each, groups in zip(suspects, idle, strict=True)]
+    together = follower.wrong(suspects, bare, NARROW, rules)
+    for each, names, groups, count in zip(suspects, bare, idle, together, strict=True):
+        if _still(count):
+            each.held = names
+            continue
+        for group in groups:
+            tried = _without(each.held, group)
+            if _still(follower.wrong([each], [tried], NARROW, rules)[0]):
+                each.held = tried
+    return list(suspects)
+
+
+def _without(names: Sequence[str], *groups: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if not any(name in group for group in groups))
+
+
+def _still(count: int) -> bool:
+    return count >= STILL * NARROW
 
 
 def _unlike(suspects: Sequence[Suspect]) -> list[Suspect]:

@@ -104,6 +104,9 @@ def test_joints_stay_within_the_data_sheet_in_free_motion(task_id: str) -> None:
         worlds.step(action)
         speed, angle = worlds.signals["arm.qd"][running], worlds.signals["arm.q"][running]
         assert (np.abs(speed) <= 1.05 * robot.qd_max).all()
+        assert (
+            worlds.signals["arm.velocity.share"][running] <= 1.08
+        ).all()  # of what is allowed at that angle
         room = np.minimum(angle - robot.q_min, robot.q_max - angle)
         assert (
             room.min() > -0.003

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import mujoco
 import numpy as np
 import pytest
 
+from genba.envs.derived import arm
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.robots import (
     Limit,
@@ -181,6 +184,17 @@ def test_velocity_envelope_gives_the_published_values() -> None:
         )
     low, high = robot.velocity_limits(np.stack([robot.q_min, robot.q_max]))
     assert np.all(low[0] == 0) and np.all(high[1] == 0) and low.shape == (2, 7)
+
+
+def test_share_of_the_speed_limit_is_of_what_the_envelope_allows_there() -> None:
+    """FR3's joint 4: 0.9116 rad/s outwards 0.2 rad before its end, 2.62 in the middle (published), and none at its end."""
+    robot = load_robot("fr3")
+    share = {signal.name: derive for signal, derive in arm(robot)}["arm.velocity.share"]
+    q, qd = np.tile(0.5 * (robot.q_min + robot.q_max), (4, 1)), np.zeros((4, 7))
+    q[1:3, 3], q[3, 3] = robot.q_max[3] - 0.2, robot.q_max[3]
+    qd[:, 3] = (0.9116, 0.9116, -0.9116, 0.04)
+    found = share(cast(Any, {"arm.q": q, "arm.qd": qd}))
+    assert found == pytest.approx([0.9116 / 2.62, 1.0, 0.9116 / 2.62, 2.0], rel=1e-3)
 
 
 def test_unknown_robots_and_limits_list_what_there_is() -> None:

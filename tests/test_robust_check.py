@@ -80,7 +80,7 @@ def test_killed_at_a_rename_and_gone_on_with(reference: Path, tmp_path: Path, le
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("left", range(EARLY, LATE + 1, 2))
+@pytest.mark.parametrize("left", range(EARLY + 1, LATE + 1, 2))
 def test_killed_at_any_rename_and_gone_on_with(reference: Path, tmp_path: Path, left: int) -> None:
     killed(tmp_path, left, after=left % 4 == 0 and left != LATE)
     goes_on(tmp_path, reference)
