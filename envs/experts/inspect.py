@@ -64,7 +64,7 @@ def act(o: Mapping[str, Array], grip_force: float) -> Array:
 def _between_fingers(o: Mapping[str, Array]) -> NDArray[np.bool_]:
     """`(n,)`: the part lies where closing will grip it, at the height at which the camera wants it."""
     part = o["part_from_tcp"]
-    more = np.where(o["gripper_width"] < 0.0755, 0.006, 0.0)  # m: what is being closed stays closed
+    more = np.where(o["gripper_width"] < 0.0793, 0.006, 0.0)  # m: what is being closed stays closed
     near = norm_xy(part) - more < 0.006
     low = np.abs(part[:, 2]) - more < 0.0035
     return np.asarray(near & low & (np.abs(o["grip_yaw"]) < 0.07))
