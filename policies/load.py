@@ -220,12 +220,16 @@ def _served_again(judged: PolicyIdentity, server: str, task: str) -> LoadedPolic
 
 
 def _kept(folder: Path, path: Path) -> Path:
-    """A run folder with a copy of a file from elsewhere, so that its checks can be replayed."""
+    """A run folder with a copy of a file from elsewhere, so that its checks can be replayed: `folder`, or one beside it where `folder`
+    holds another policy."""
     from ..envs.files import atomic_write_bytes
 
-    folder.mkdir(parents=True, exist_ok=True)
+    data, kept = path.read_bytes(), folder / POLICY
+    if kept.is_file() and kept.read_bytes() != data:
+        folder = folder.with_name(f"{folder.name}-{sha256_hex(data)[:6]}")
     if not (folder / POLICY).is_file():
-        atomic_write_bytes(folder / POLICY, path.read_bytes())
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write_bytes(folder / POLICY, data)
     return folder
 
 

@@ -18,7 +18,7 @@ from genba import cli
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.task import Task, get_task, task_ids
 from genba.policies.contract import contract_of, differences, read_contract
-from genba.policies.load import load_for_check, load_policy
+from genba.policies.load import _kept, load_for_check, load_policy
 from genba.safety.campaign import check
 from genba.safety.evidence import read_evidence
 from genba.tests.release_kit import STILL, TASK, easy_suite, make_run, onnx_bytes
@@ -288,6 +288,17 @@ def test_a_file_acts_and_keeps_its_checks_with_the_runs(tasks: dict[str, Task], 
     assert policy.act(*asked(tasks[TASK])).tolist() == [list(STILL)] * 6
     assert load_policy(str(policy.folder), TASK).sha256 == policy.sha256
     assert "say which with --task" in refusal("other.onnx")
+
+
+def test_another_policy_of_the_same_name_gets_a_run_of_its_own(tmp_path: Path) -> None:
+    """A release keeps its checks in the run of its name; a newer one of that name must not answer for the older."""
+    given, run = tmp_path / "given.onnx", tmp_path / "run"
+    folders = []
+    for data in (b"older", b"newer", b"older"):
+        given.write_bytes(data)
+        folders.append(_kept(run, given))
+        assert (folders[-1] / "policy.onnx").read_bytes() == data
+    assert folders[0] == folders[2] == run != folders[1]
 
 
 def test_a_run_acts_and_knows_its_task(tasks: dict[str, Task], here: Path) -> None:
