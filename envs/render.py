@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,6 +49,7 @@ def backend() -> str:
         if sys.platform == "linux"
         else ["window"]
     )
+    _compiler_first()
     for name in known:
         try:
             context = _context(name, 16, 16)
@@ -57,6 +59,14 @@ def backend() -> str:
         except Exception:  # noqa: BLE001 - a missing driver shows itself in many ways, and rays always work
             _forget_opengl()
     return RAYS
+
+
+def _compiler_first() -> None:
+    """Load Triton, which a CUDA build of torch brings along, before a software OpenGL: both hold an LLVM, and Triton loaded second takes the
+    other's and ends the process (seen with triton 3.7.1 and Mesa on LLVM 15)."""
+    if find_spec("triton") is not None:
+        with suppress(Exception):  # pictures do not need it
+            import_module("triton")
 
 
 def _context(name: str, width: int, height: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import mujoco
@@ -95,6 +96,14 @@ def test_without_opengl_there_are_pictures_all_the_same() -> None:
         timeout=60,
         check=False,
     )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="comes with a CUDA build of torch only")
+def test_who_shows_a_cell_can_learn_in_it_afterwards() -> None:
+    """Optimisers of torch load Triton, whose LLVM does not bear to be the second one beside a software OpenGL's."""
+    code = "from genba.envs import render\nrender.backend()\nimport torch._dynamo"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode()
 
 
