@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_a_run_folder_tells_all(trained: Trained, tasks: dict[str, Task]) -> Non
         folder / "command.txt"
     ).read_text() == f"genba train {TASK} --set 'imitation.mixing=[0.5, 0.25]'\n"
     versions = json.loads((folder / "versions.json").read_text())
-    assert versions["torch"] == torch.__version__ and versions["genba"] == genba.__version__
+    assert versions["torch"] == version("torch") and versions["genba"] == genba.__version__
     assert versions["git"] == "none" or len(versions["git"]) == 40
     lines = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
     stages = [(each["stage"], each["step"]) for each in lines]
