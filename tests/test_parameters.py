@@ -34,14 +34,15 @@ def test_a_variant_is_another_job_with_another_key(task_id: str) -> None:
 
 
 @each_task
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_expert_does_every_variant(task_id: str, variant: str) -> None:
-    task, n = get_task(f"{task_id}:{variant}"), 24
+@pytest.mark.parametrize(("variant", "n"), [("easy", 12), ("hard", 24)])
+def test_the_expert_does_the_other_variants(task_id: str, variant: str, n: int) -> None:
+    """The normal one: test_tasks_expert."""
+    task = get_task(f"{task_id}:{variant}")
     worlds = Worlds(task, n, 0, tail_s=1.0)
     worlds.reset(np.arange(n), np.arange(n) + 5_000)
     while not worlds.done[:n].all():
         worlds.step(task.expert(worlds.observation()))
-    assert worlds.success[:n].sum() >= n - 2
+    assert worlds.success[:n].sum() >= n - n // 12
 
 
 def test_an_edited_copy_becomes_the_spec_that_says_what_it_changes(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_every_task_has_an_oracle() -> None:
 def test_the_expert_succeeds_without_a_warning_and_the_oracle_agrees(
     tasks: dict[str, Task], task_id: str
 ) -> None:
-    task, n = tasks[task_id], 64
+    task, n = tasks[task_id], 40
     worlds = Worlds(task, n, 2)
     worlds.reset(np.arange(n), SEED_RANGES["test"] + np.arange(n))
     began = verdicts(worlds, ORACLES[task_id])
