@@ -548,16 +548,19 @@ def bench_envs(
 
 @bench_app.command("cells")
 def bench_cells(
-    out: Annotated[Path, typer.Option(help="Where cells.md and its pictures go.")] = Path("docs"),
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Cells to measure; the others stay as they are. Absent: all.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where cells.md, cells.json and pictures go.")] = Path("docs"),
     episodes: Annotated[int, typer.Option(help="Episodes of each expert.", min=8)] = 1000,
     threads: Threads = 0,
     json: Json = False,
 ) -> None:
-    """Every cell measured, and the page that shows them."""
+    """Cells measured, and the page that shows them."""
     with quiet_stdout():
         from genba.policies.bench_cells import bench_cells as work
 
-        result = work(out, episodes, threads, say)
+        result = work(out, tasks or (), episodes, threads, say)
     deliver(result, json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.bench import bench_task
+from ..envs.errors import BadInput, UnknownName
 from ..envs.files import atomic_write_bytes, atomic_write_text
 from ..envs.parameters import VARIANTS, parameters_of
 from ..envs.platform import cores
@@ -28,6 +30,7 @@ from .onnx_policy import OnnxPolicy
 from .runs import POLICY
 from .shipped import release_folder, shipped_ids, why_missing
 
+FIGURES = "cells.json"
 WORLDS, REFERENCE = 128, "kit-pick"
 FEWER = 4  # the easy and the hard variant, and by camera, are played a quarter as often
 SEES = "vision"  # the parameter of a cell that may know by a camera where a part lies
@@ -35,72 +38,90 @@ VIEWS, SIZE, SHOWN_AT = ("overview", "close"), (640, 480), 0.45  # of the expert
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One cell: its expert by variant, who does the work by a camera and how well, the figures of its released policy (None where none
-    comes with Genba), its speed."""
-
-    task: Task
-    experts: Mapping[str, Held]
-    seeing: Mapping[str, Held]
-    released: Mapping[str, Any] | None
-    speed: Mapping[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "task": self.task.id,
-            "robot": self.task.robot_name,
-            "takt_s": self.task.takt_s,
-            "expert": {variant: _rate(held) for variant, held in self.experts.items()},
-            "by_camera": {who: _rate(held) for who, held in self.seeing.items()},
-            "released": self.released,
-            "speed": self.speed,
-        }
-
-
-@dataclass(frozen=True)
 class Catalogue:
-    """All cells, and where their page was written."""
+    """All cells as their figures stand beside the page, and where the page was written."""
 
-    cells: tuple[Measured, ...]
+    cells: tuple[Mapping[str, Any], ...]
     page: Path
 
     def as_json(self) -> dict[str, Any]:
-        return {"cells": [cell.as_json() for cell in self.cells], "page": str(self.page)}
+        return {"cells": list(self.cells), "page": str(self.page)}
 
     def table(self) -> str:
-        rows = [f"{cell.task.id:<16}{_share(_rate(cell.experts['normal']))}" for cell in self.cells]
+        rows = [f"{cell['task']:<16}{_share(cell['expert']['normal'])}" for cell in self.cells]
         return "\n".join([*rows, str(self.page)])
 
 
-def bench_cells(out: Path, episodes: int = 1000, threads: int = 0, say: Say | None = None) -> Catalogue:
-    """Measure every cell and write `<out>/cells.md` with a picture of each in `<out>/cells/`."""
-    measured = []
+def bench_cells(
+    out: Path, tasks: Sequence[str] = (), episodes: int = 1000, threads: int = 0, say: Say | None = None
+) -> Catalogue:
+    """Measure cells and write `<out>/cells.md` with a picture of each in `<out>/cells/`.
+
+    Args:
+        tasks: the cells to measure; the others stay as `<out>/cells.json` has them. None: all.
+
+    Raises:
+        UnknownName: no such cell. BadInput: figures of a cell that is not to be measured are missing.
+    """
+    if unknown := [name for name in tasks if name not in task_ids()]:
+        raise UnknownName("task", unknown[0], task_ids())
+    kept, cells = _kept(out / FIGURES) if tasks else {}, list[Mapping[str, Any]]()
     for task_id in task_ids():
+        if tasks and task_id not in tasks:
+            if task_id not in kept:
+                raise BadInput(
+                    f"{out / FIGURES}: no figures of {task_id}: name it as well, or no cell for all"
+                )
+            cells.append(kept[task_id])
+            continue
         if say is not None:
             say(f"measuring {task_id}")
-        measured.append(measure(task_id, episodes, threads))
-        atomic_write_bytes(out / "cells" / f"{task_id}.jpg", portrait(measured[-1].task))
+        cells.append(measure(task_id, episodes, threads))
+        atomic_write_bytes(out / "cells" / f"{task_id}.jpg", portrait(get_task(task_id)))
     page = out / "cells.md"
-    atomic_write_text(page, _page(measured))
-    return Catalogue(tuple(measured), page)
+    atomic_write_text(out / FIGURES, json.dumps({"cells": cells}, indent=1) + "\n")
+    atomic_write_text(page, _page(cells))
+    return Catalogue(tuple(cells), page)
 
 
-def measure(task_id: str, episodes: int, threads: int) -> Measured:
-    """One cell."""
+def _kept(path: Path) -> dict[str, Mapping[str, Any]]:
+    """The figures of before by cell. Raises BadInput where the file is none of ours."""
+    if not path.is_file():
+        return {}
+    try:
+        return {cell["task"]: cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]}
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(
+            f"{path}: not the figures that bench cells writes; remove it and measure all"
+        ) from None
+
+
+def measure(task_id: str, episodes: int, threads: int) -> dict[str, Any]:
+    """One cell: its expert by variant, who does the work by a camera and how well, what its released policy's evidence says (None where
+    none comes with Genba), its speed."""
     fewer = SEED_RANGES["test"] + np.arange(max(2, episodes // FEWER))
     experts = {}
     for variant in VARIANTS:
         task = get_task(f"{task_id}:{variant}")
         seeds = SEED_RANGES["test"] + np.arange(episodes) if variant == "normal" else fewer
-        experts[variant] = evaluate(_expert(task), task, seeds, 0, threads)
+        experts[variant] = _rate(evaluate(_expert(task), task, seeds, 0, threads))
     task, seeing = get_task(task_id), {}
     if SEES in parameters_of(task_id):
         by_camera = get_task(f"{task_id},{SEES}=1")
-        seeing["expert"] = evaluate(_expert(by_camera), by_camera, fewer, 0, threads)
+        seeing["expert"] = _rate(evaluate(_expert(by_camera), by_camera, fewer, 0, threads))
         if task_id in shipped_ids():
-            seeing["released policy"] = evaluate(_shipped(by_camera, task_id), by_camera, fewer, 0, threads)
-    speed = bench_task(task, WORLDS, threads, cores())
-    return Measured(task, experts, seeing, _released(task_id), speed)
+            seen = evaluate(_shipped(by_camera, task_id), by_camera, fewer, 0, threads)
+            seeing["released policy"] = _rate(seen)
+    return {
+        "task": task_id,
+        "robot": task.robot_name,
+        "takt_s": task.takt_s,
+        "control_hz": task.control_hz,
+        "expert": experts,
+        "by_camera": seeing,
+        "released": _released(task_id),
+        "speed": bench_task(task, WORLDS, threads, cores()),
+    }
 
 
 def _shipped(task: Task, task_id: str) -> Act:
@@ -156,7 +177,7 @@ def _released(task_id: str) -> dict[str, Any] | None:
     }
 
 
-def _rate(held: Held) -> dict[str, float]:
+def _rate(held: Held) -> dict[str, float | None]:
     k, n = held.count, held.n
     return {
         "rate": k / n,
@@ -164,17 +185,17 @@ def _rate(held: Held) -> dict[str, float]:
         "lower95": float(clopper_pearson_lower(k, n)),
         "upper95": float(clopper_pearson_upper(k, n)),
         "kept": held.good / n,
-        "cycle_s": float(np.nanmean(held.cycle_s)) if k else float("nan"),
+        "cycle_s": float(np.nanmean(held.cycle_s)) if k else None,
     }
 
 
-def _cost(cell: Measured, cells: Sequence[Measured]) -> float:
+def _cost(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> float:
     """What a simulated second of bare stepping costs, over that of the reference cell."""
 
-    def second(each: Measured) -> float:
-        return each.task.control_hz / float(each.speed["bare_steps_per_s"])
+    def second(each: Mapping[str, Any]) -> float:
+        return float(each["control_hz"] / each["speed"]["bare_steps_per_s"])
 
-    return second(cell) / second(next(each for each in cells if each.task.id == REFERENCE))
+    return second(cell) / second(next(each for each in cells if each["task"] == REFERENCE))
 
 
 def _share(rate: Mapping[str, float]) -> str:
@@ -182,52 +203,55 @@ def _share(rate: Mapping[str, float]) -> str:
     return text.replace("%", " %")
 
 
-def _page(cells: list[Measured]) -> str:
+def _said(rate: Mapping[str, Any]) -> str:
+    cycle = "" if rate["cycle_s"] is None else f", cycle {rate['cycle_s']:.2f} s"
+    return _share(rate) + cycle
+
+
+def _page(cells: Sequence[Mapping[str, Any]]) -> str:
+    threads = cells[0]["speed"]["threads"]
     lines = [
         "# The cells",
         "",
         "Written by `genba bench cells` from measured runs. Success with its one-sided 95 % lower bound (Clopper-Pearson); experts on test",
         "seeds, released policies as their own evidence says. Speeds are control steps a second of 128 worlds on the machine that wrote this",
-        f"page ({cells[0].speed['threads']} threads), and their share of bare stepping with the same controls; physics is what a simulated second of",
+        f"page ({threads} threads), and their share of bare stepping with the same controls; physics is what a simulated second of",
         f"bare stepping costs, over that of `{REFERENCE}`. Energy is a model, forces are simulated and uncalibrated.",
         "",
         "| cell | robot | takt | expert, normal | expert, hard | released policy | steps/s (of bare) | physics |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for cell in cells:
-        released = cell.released
+        released, speed, name = cell["released"], cell["speed"], cell["task"]
         word = (
             "none yet"
             if released is None
             else f"{released['verdict']}, {_share(released['production']['first_pass_yield'])}"
         )
         lines.append(
-            f"| [`{cell.task.id}`](#{cell.task.id}) | {cell.task.robot_name} | {cell.task.takt_s:g} s | "
-            f"{_share(_rate(cell.experts['normal']))} | {_share(_rate(cell.experts['hard']))} | {word} | "
-            f"{cell.speed['steps_per_s']:,.0f} ({cell.speed['ratio_to_bare']:.2f}) | "
+            f"| [`{name}`](#{name}) | {cell['robot']} | {cell['takt_s']:g} s | "
+            f"{_share(cell['expert']['normal'])} | {_share(cell['expert']['hard'])} | {word} | "
+            f"{speed['steps_per_s']:,.0f} ({speed['ratio_to_bare']:.2f}) | "
             f"{_cost(cell, cells):.1f} x |"
         )
     return "\n".join([*lines, *(line for cell in cells for line in _section(cell))]) + "\n"
 
 
-def _section(cell: Measured) -> list[str]:
+def _section(cell: Mapping[str, Any]) -> list[str]:
     """The lines of one cell."""
-    name, (en, ja) = cell.task.id, cell.task.title
+    name, released = cell["task"], cell["released"]
+    en, ja = get_task(name).title
     lines = ["", f"## {name}", "", f"{en} ({ja}).", "", f"![{name}](cells/{name}.jpg)", ""]
-    for variant, held in cell.experts.items():
-        rate = _rate(held)
+    for variant, rate in cell["expert"].items():
         kept = f"{rate['kept']:.1%}".replace("%", " %")
+        lines.append(f"- expert, {variant}: {_said(rate)}, without breaking a limit {kept}")
+    if released is not None:
         lines.append(
-            f"- expert, {variant}: {_share(rate)}, cycle {rate['cycle_s']:.2f} s, without breaking a limit {kept}"
+            f"- released policy, suite `{released['suite']}`, {released['episodes']:,} episodes, {released['verdict']}: "
+            + production_line(released["production"])
         )
-    if cell.released is not None:
-        lines.append(
-            f"- released policy, suite `{cell.released['suite']}`, {cell.released['episodes']:,} episodes, {cell.released['verdict']}: "
-            + production_line(cell.released["production"])
-        )
-    elif why := why_missing(cell.task.id):
+    elif why := why_missing(name):
         lines.append(f"- no released policy yet: {why}")
-    for who, held in cell.seeing.items():
-        rate = _rate(held)
-        lines.append(f"- {who} by camera (`{name},{SEES}=1`): {_share(rate)}, cycle {rate['cycle_s']:.2f} s")
+    for who, rate in cell["by_camera"].items():
+        lines.append(f"- {who} by camera (`{name},{SEES}=1`): {_said(rate)}")
     return lines

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from genba.envs.errors import BadInput, UnknownName
 from genba.policies import bench_cells as module
 from genba.policies.shipped import shipped_ids, why_missing
 
@@ -21,7 +22,18 @@ def test_the_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.Mo
         module, "bench_task", lambda task, *rest: SPEED | {"bare_steps_per_s": 20000.0 / len(task.id)}
     )
     made = module.bench_cells(tmp_path, episodes=8)
-    page = made.page.read_text(encoding="utf-8")
+    before = made.page.read_bytes()
+    with pytest.raises(UnknownName, match="Did you mean kit-pick"):
+        module.bench_cells(tmp_path, ["kit-pik"])
+    slower = {cell["task"]: dict(cell) | {"takt_s": 9.0} for cell in made.cells}
+    monkeypatch.setattr(module, "measure", lambda name, *rest: slower[name])
+    again = module.bench_cells(tmp_path, ["kit-pick"])
+    assert [cell["takt_s"] for cell in again.cells] == [4.0, 9.0]  # the other one stays
+    assert again.page.read_bytes() == before.replace(b"| fr3 | 8 s |", b"| fr3 | 9 s |") != before
+    (tmp_path / "cells.json").unlink()
+    with pytest.raises(BadInput, match="no figures of conveyor-sort"):
+        module.bench_cells(tmp_path, ["kit-pick"])
+    page = before.decode()
     found = {cell["task"]: cell for cell in made.as_json()["cells"]}
     for name in cells:
         expert = found[name]["expert"]
