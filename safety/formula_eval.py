@@ -1,8 +1,9 @@
 """Robustness of formulas over traces: how far, in the formula's unit, each sample is from breaking it.
 
 Finite traces follow rtamt's discrete-time offline semantics: a window is cut at the end of the trace; `always` over no
-sample is +inf, `eventually` and `until` over no sample are -inf. `<` and `<=` have the same robustness. Every operation
-is elementwise or a running minimum, so a value has the same bits whatever else is evaluated beside it.
+sample is +inf, `eventually` and `until` over no sample are -inf. A value is at least 0 exactly where the formula is true: on the
+boundary itself, where rtamt says 0 of `<`, `<=` and their negations alike, what is not true there is -TINY. Every operation is
+elementwise or a running minimum, so a value has the same bits whatever else is evaluated beside it.
 NaN spreads: a result that may depend on a NaN sample is NaN, and a NaN margin counts as a violation.
 """
 
@@ -40,6 +41,7 @@ from .formula_truth import Onset, Step, Truth, as_truth, gated
 from .formula_windows import samples, span
 
 Array = NDArray[np.float64]
+TINY = float(np.finfo(np.float64).tiny)  # the smallest number that no processor's mode takes for zero
 Operation = Callable[..., Array]
 
 COMPARE = {
@@ -158,9 +160,10 @@ class Program:
                 return partial(_truth, COMPARE[comparison.operator]), sides, 0
             case Comparison():
                 sides = self.add(node.left), self.add(node.right)
-                return np.subtract, sides if node.operator in (">=", ">") else (sides[1], sides[0]), 0
+                step = np.subtract if node.operator in (">=", "<=") else _strictly
+                return step, sides if node.operator in (">=", ">") else (sides[1], sides[0]), 0
             case Not(operand=operand):
-                return np.negative, (self.add(operand),), 0
+                return _not, (self.add(operand),), 0
             case Junction():
                 return JUNCTIONS[node.operator], (self.add(node.left), self.add(node.right)), 0
             case Onset(event=event):
@@ -264,8 +267,18 @@ def _norm(vector: Array) -> Array:
     return np.sqrt(reduce(np.add, [vector[..., i] * vector[..., i] for i in range(vector.shape[-1])]))
 
 
+def _strictly(above: Array, below: Array) -> Array:
+    """How far `above` is above `below`, which it is not where they are equal."""
+    apart = above - below
+    return np.where(apart == 0.0, -TINY, apart)
+
+
+def _not(value: Array) -> Array:
+    return np.where(value == 0.0, -TINY, -value)
+
+
 def _implies(left: Array, right: Array) -> Array:
-    return np.maximum(-left, right)
+    return np.maximum(_not(left), right)
 
 
 JUNCTIONS: dict[str, Operation] = {"and": np.minimum, "or": np.maximum, "implies": _implies}
