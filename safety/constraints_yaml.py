@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from ..envs.errors import BadInput
 from ..envs.files import load_yaml
 from .constraints import DEFAULT_MAX_RATE, Constraint, Source, may_not_gate
-from .formula import check_formula_form, check_guard_form, parse
+from .formula import check_formula_form, check_guard_form, check_windows, parse
 from .formula_parts import split
 
 Words = Annotated[str, Field(min_length=1)]
@@ -56,6 +56,7 @@ class ConstraintModel(_Frozen):
         try:
             tree = parse(formula)
             check_formula_form(tree)
+            check_windows(tree)
             split(tree)
         except BadInput as error:
             raise ValueError(str(error)) from None

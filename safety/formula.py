@@ -8,9 +8,10 @@ from .formula_eval import Program, holds, robustness
 from .formula_parse import parse
 from .formula_tree import Formula, names, text
 from .formula_truth import as_truth, gated
-from .formula_units import check_formula, check_formula_form, check_guard, check_guard_form
+from .formula_units import check_formula, check_formula_form, check_guard, check_guard_form, check_windows
 
 __all__ = [
-    "Formula", "Program", "as_truth", "check_formula", "check_formula_form", "check_guard", "check_guard_form", "gated",
+    "Formula", "Program", "as_truth", "check_formula", "check_formula_form", "check_guard", "check_guard_form",
+    "check_windows", "gated",
     "holds", "names", "parse", "robustness", "text",
 ]  # fmt: skip

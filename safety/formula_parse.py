@@ -223,6 +223,10 @@ class _Parser:
             self.fail("expected a signal, a number or '('")
         self.at += 1
         if token.kind == "number":
+            if float(token.text) == float("inf"):
+                raise BadInput(
+                    f"column {token.column}: {token.text} is too large a number: nothing could exceed it"
+                )
             return Number(float(token.text), token.unit, token.column)
         if self.now.text == "(" and self.now.kind == "sign":
             return self.call(token)

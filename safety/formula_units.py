@@ -17,7 +17,9 @@ from .formula_tree import (
     Expression,
     Formula,
     Name,
+    Node,
     Number,
+    Since,
     Temporal,
     Until,
     asserted,
@@ -26,6 +28,8 @@ from .formula_tree import (
     walk,
 )
 from .units import ONE, Unit, parse_unit
+
+LONGEST_S = 300.0  # what looks back remembers that long of each world
 
 
 class Described(Protocol):
@@ -86,6 +90,38 @@ def check_formula_form(formula: Formula) -> None:
             raise BadInput(
                 f"column {comparison.column}: '{comparison.operator}' has no margin: use <= or >=, or move it to `when`"
             )
+
+
+def check_windows(node: Formula) -> None:
+    """Raise BadInput for a window that no episode could fill, or that would be over nothing at the end of each."""
+    for part in walk(node):
+        longest = max(_seconds(part), default=0.0)
+        if longest > LONGEST_S:
+            raise BadInput(
+                f"column {part.column}: {longest:g} s is longer than an episode ({LONGEST_S:g} s at most): leave the interval out"
+            )
+        if isinstance(part, Temporal) and part.operator == "always":
+            for late in walk(part):
+                if isinstance(late, Until) or (isinstance(late, Temporal) and late.operator == "eventually"):
+                    _check_begin(late)
+
+
+def _check_begin(node: Temporal | Until) -> None:
+    """Nothing is never true."""
+    if node.interval is not None and node.interval[0] > 0:
+        raise BadInput(
+            f"column {node.column}: a window that begins {node.interval[0]:g} s ahead is over nothing at the end of every "
+            "episode: begin it at 0, or write `within ... after ...` of the event that starts it"
+        )
+
+
+def _seconds(node: Node) -> tuple[float, ...]:
+    """The times in s that a node itself names."""
+    if isinstance(node, Temporal | Until | Since | After):
+        return node.interval or ()
+    if isinstance(node, Call) and node.function in MEASURES:
+        return tuple(each.value for each in node.arguments[1:] if isinstance(each, Number))
+    return ()
 
 
 def check_guard_form(guard: Formula, what: str = "`when`") -> None:

@@ -172,6 +172,17 @@ def test_a_misspelt_signal_is_an_error_and_not_a_gap(tmp_path: Path) -> None:
             "always (arm.velocity.share <= )",
             "field constraints.1.formula",
         ),
+        (
+            "always (arm.velocity.share <= 1)",
+            "always (eventually [0.1, 0.5] (arm.velocity.share <= 1))",
+            "column 9: a window that begins 0.1 s ahead is over nothing at the end of every episode",
+        ),
+        (
+            "always (arm.velocity.share <= 1)",
+            "always (once [0, 1e9] (arm.velocity.share <= 1))",
+            "1e+09 s is longer than an episode",
+        ),
+        ("always (arm.velocity.share <= 1)", "always (arm.velocity.share <= 1e400)", "too large a number"),
         ("title:", "titel:", "Did you mean title?"),
     ],
 )
