@@ -23,7 +23,7 @@ from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
 from ..safety.folders import find_check
 from ..safety.replay import replays
 from ..safety.result import CheckResult, conclude
-from ..safety.scan import beyond
+from ..safety.scan import scan
 from ..safety.scan_files import FILE as SCAN
 from ..safety.suite import Suite
 from .card import as_shipped, card
@@ -178,15 +178,11 @@ def _refuse_other_episodes(evidence: Evidence, policy: OnnxPolicy) -> None:
 
 
 def _refuse_another_scan(result: CheckResult, policy: OnnxPolicy, task: Task) -> None:
-    """Where the check was scanned, sweep and watch on again: what was found must be found again."""
+    """Where the check was scanned, scan again: what was found, and what was not, must come out the same."""
     if result.scan is None:
         return
-    plan = result.evidence.plan
-    if beyond(plan, policy, task, plan.suite.bind(task)) != (
-        result.scan.long,
-        result.scan.inputs,
-        result.scan.walks,
-    ):
+    again = scan(result.evidence, policy, task, result.evidence.plan.suite.bind(task))
+    if again.model_copy(update={"episodes": result.scan.episodes}) != result.scan:
         raise Refused(
             f"{result.folder / SCAN}: a scan made again finds something else: it is not of this policy and this Genba: check again"
         )
