@@ -109,6 +109,16 @@ def sensor_table(
     )
 
 
+def model_bytes(model: mujoco.MjModel) -> bytes:
+    """The compiled cell as bytes: equal where everything that moves in it is."""
+    flags = model.opt.disableflags
+    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)  # as every engine has it
+    data = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, data)
+    model.opt.disableflags = flags
+    return data.tobytes()
+
+
 class Engine:
     """N worlds of one model.
 

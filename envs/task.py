@@ -6,12 +6,15 @@ rewarded, counted as success and as failure. Everything is vectorised over world
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -226,6 +229,14 @@ class Task(ABC):
     def reasons(self) -> tuple[str, ...]:
         """Outcome names by code."""
         return COMMON_REASONS + self.failures
+
+    @cached_property
+    def cell_sha256(self) -> str:
+        """The hash of the compiled cell and of the file of the task: what decides, beside a seed and actions, how an episode goes."""
+        from .engine import model_bytes
+
+        source = Path(inspect.getfile(type(self))).read_bytes()
+        return hashlib.sha256(hashlib.sha256(source).digest() + model_bytes(self.model)).hexdigest()
 
     @cached_property
     def model(self) -> mujoco.MjModel:

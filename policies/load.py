@@ -157,7 +157,8 @@ def _from_release(folder: Path, task: str) -> LoadedPolicy:
 
 
 def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
-    """An ONNX file; a `contract.json` beside it must agree with the task's own contract."""
+    """An ONNX file; a `contract.json` beside it must agree with the task's own contract. Its checks lie beside it where it is the policy of a
+    run (`runs` None: it is), else with the runs."""
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
     beside = path.parent / CONTRACT
@@ -171,7 +172,8 @@ def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
         home, name = path.parent, path.resolve().parent.name
     else:
         name = f"{path.stem}-{policy.sha256[:6]}"
-        home = path.parent if found is not None else _kept(runs / folder_name(known.id) / name, path)
+        own = found is not None and path.name == POLICY and not (path.parent / MANIFEST).is_file()
+        home = path.parent if own else _kept(runs / folder_name(known.id) / name, path)
     return LoadedPolicy("onnx", name, policy.sha256, known.id, home, policy.act)
 
 
@@ -233,15 +235,20 @@ def _kept(folder: Path, path: Path) -> Path:
     return folder
 
 
+def _expert_sha256(task: Task) -> str:
+    """The hash of the task's file and of the experts, who share some of their rules."""
+    experts = sorted((Path(inspect.getfile(Task)).parent / "experts").glob("*.py"))
+    return sha256_hex("".join(map(sha256_file, (Path(inspect.getfile(type(task))), *experts))).encode())
+
+
 def _built_in(kind: str, task: Task) -> LoadedPolicy:
-    source = Path(inspect.getfile(type(task)))
     home = Path("runs") / folder_name(task.id) / kind
     if kind == "scripted":
 
         def expert(observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
             return task.expert(observation).astype(np.float32)
 
-        return LoadedPolicy(kind, kind, sha256_file(source), task.id, home, expert)
+        return LoadedPolicy(kind, kind, _expert_sha256(task), task.id, home, expert)
     actions = len(task.action_names)
     if kind == "zero":
         return LoadedPolicy(

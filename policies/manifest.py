@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..envs.errors import BadInput, Refused
 from ..envs.files import atomic_write_text, sha256_file
+from ..safety.folders import MANIFEST
 
-NAME = "MANIFEST.sha256"
+NAME = MANIFEST
 
 
 def files_of(folder: Path) -> list[str]:

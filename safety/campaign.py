@@ -191,16 +191,17 @@ def make_plan(
         assessed=tuple(Assessed(id=each.constraint.id, unit=each.unit) for each in binding.assessed),
         not_assessed=tuple(NotAssessed(id=each.id, why=why) for each, why in binding.not_assessed),
         metrics=tuple(sorted(task.rewards)),
-        versions=versions(),
+        versions=versions(task),
         looks=looks,
         scan=scan,
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of what computes the evidence."""
+def versions(task: Task) -> dict[str, str]:
+    """Versions of what computes the evidence: Genba, what arithmetic depends on, and the cell by its hash."""
     here = fingerprint()
-    return {"genba": version("genba"), **{name: here[name] for name in VERSIONS}}
+    known = {"genba": version("genba"), **{name: here[name] for name in VERSIONS}}
+    return known if task.foreign else {**known, "cell": task.cell_sha256[:16]}
 
 
 def resumed(

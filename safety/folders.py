@@ -8,6 +8,7 @@ from pathlib import Path
 from ..envs.errors import BadInput
 
 PLAN, CONCLUSION, FINDINGS, SCAN = "plan.json", "check.json", "findings.json", "scan.json"
+MANIFEST = "MANIFEST.sha256"  # makes a folder a release, to which nothing may be added
 
 
 def new_check(run: Path) -> tuple[Path, int]:

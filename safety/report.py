@@ -12,8 +12,9 @@ from jinja2 import Environment, StrictUndefined
 
 from ..envs.errors import BadInput
 from ..envs.files import asset, atomic_write_text, writing
+from ..envs.parameters import folder_name
 from ..envs.task import Task, get_task
-from .folders import attempt_of
+from .folders import MANIFEST, attempt_of
 from .policy import Policy
 from .replay import TOLERANCE, Replayed
 from .report_episodes import Chosen, Picture, Told, tell, worst_episodes
@@ -42,7 +43,8 @@ MEDIA = {"webp": "image/webp", "png": "image/png"}
 def report(
     run: str | Path, policy: Policy | None = None, out: Path | None = None, language: str = "en"
 ) -> Path:
-    """Write the report of a check; returns its path (`report.html` in the check's folder unless `out` says otherwise).
+    """Write the report of a check; returns its path (`report.html` in the check's folder, of a release with the runs, unless `out` says
+    otherwise).
 
     Args:
         run: a check, a run (its latest check) or a release.
@@ -57,11 +59,19 @@ def report(
     """
     result = read_check(run)
     words = load_words(language, f"{result.evidence.plan.confidence:.0%}".replace("%", " %"))
-    path = out or result.folder / "report.html"
+    path = out or _home(result) / "report.html"
     text = page(result, policy, words)
     with writing(path):
         atomic_write_text(path, text)
     return path
+
+
+def _home(result: CheckResult) -> Path:
+    """The folder of the check; nothing may be added to a release, so what is made of it lies with the runs."""
+    release = result.folder.resolve().parent
+    if not (release / MANIFEST).is_file():
+        return result.folder
+    return Path("runs") / folder_name(result.evidence.plan.task) / release.name
 
 
 def page(result: CheckResult, policy: Policy | None, words: Words) -> str:

@@ -15,12 +15,18 @@ from typer.testing import CliRunner
 
 import genba
 from genba import cli
+from genba.envs.engine import model_bytes
 from genba.envs.errors import BadInput, UnknownName
+from genba.envs.files import sha256_file
 from genba.envs.task import Task, get_task, task_ids
+from genba.envs.worlds import Worlds
+from genba.policies import load
 from genba.policies.contract import contract_of, differences, read_contract
 from genba.policies.load import _kept, load_for_check, load_policy
+from genba.policies.manifest import verify_manifest
 from genba.safety.campaign import check
 from genba.safety.evidence import read_evidence
+from genba.safety.report import report
 from genba.tests.release_kit import STILL, TASK, easy_suite, make_run, onnx_bytes
 
 Rows = NDArray[np.float32]
@@ -288,6 +294,37 @@ def test_a_file_acts_and_keeps_its_checks_with_the_runs(tasks: dict[str, Task], 
     assert policy.act(*asked(tasks[TASK])).tolist() == [list(STILL)] * 6
     assert load_policy(str(policy.folder), TASK).sha256 == policy.sha256
     assert "say which with --task" in refusal("other.onnx")
+
+
+def test_checks_of_a_release_or_of_a_file_that_is_no_run_lie_with_the_runs(
+    made: Path, tasks: dict[str, Task], here: Path
+) -> None:
+    """Nothing may be added to a release, whatever of it is named; and what is replayed must have its policy beside it."""
+    for spec in (made, made / "policy.onnx"):
+        assert (here / "runs" / TASK) in load_policy(str(spec), TASK).folder.resolve().parents
+    page = report(made)
+    assert page.is_file() and here in page.resolve().parents
+    verify_manifest(made)
+    contract = contract_of(tasks[TASK])
+    for name, data in (("mine.onnx", onnx_bytes(contract)), ("contract.json", contract.to_bytes())):
+        (here / name).write_bytes(data)
+    folder = load_policy("mine.onnx").folder
+    assert folder.parent == Path("runs") / TASK and (folder / "policy.onnx").is_file()
+
+
+def test_an_edited_expert_or_cell_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no evidence of before is taken for it, or gone on with."""
+    task = get_task(TASK)
+    judged, cell = load_policy("scripted", TASK).sha256, task.cell_sha256
+    assert get_task(TASK).cell_sha256 == cell
+    Worlds(task, 2, 1)  # an engine sets a flag of its own
+    assert model_bytes(task.model) == model_bytes(get_task(TASK).model)
+    slippery = get_task(TASK)
+    slippery.model.geom_friction[:] *= 0.1
+    assert slippery.cell_sha256 != cell
+    read = sha256_file
+    monkeypatch.setattr(load, "sha256_file", lambda path: read(path) + str(path.name == "grasp.py"))
+    assert load_policy("scripted", TASK).sha256 != judged
 
 
 def test_another_policy_of_the_same_name_gets_a_run_of_its_own(tmp_path: Path) -> None:
