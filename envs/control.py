@@ -97,6 +97,7 @@ class CartesianTwist:
         self.dt = engine.substeps * model.opt.timestep
         margin = 0.01
         self.low, self.high = robot.q_min + margin, robot.q_max - margin
+        self.enveloped = "envelope.offset" in robot.limits
         joints = len(robot.joints)
         self.q, self.qd = np.zeros((engine.worlds, joints)), np.zeros((engine.worlds, joints))
 
@@ -151,11 +152,16 @@ class CartesianTwist:
     def _limited(self, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Joint velocities within their limits: scaled as a whole to keep the direction, then each joint by its room to the end.
 
-        The room is what the joint will have two ticks on, because the servos follow late; a joint that must slow down there does so on
-        its own, however little acceleration the others leave it.
+        The room is what the joint will have two ticks on, because the servos follow late: what the maker allows there, and what it can
+        brake from with half of its acceleration. A joint that must slow down does so on its own, however little acceleration the
+        others leave it.
         """
         scale = 1.0 / np.maximum((np.abs(wanted) / (0.95 * self.robot.qd_max)).max(axis=1), 1.0)
-        low, high = (0.95 * limit for limit in self.robot.velocity_limits(self.q + 2.0 * self.qd * self.dt))
+        ahead = self.q + 2.0 * self.qd * self.dt
+        low, high = (0.95 * limit for limit in self.robot.velocity_limits(ahead))
+        if self.enveloped:
+            high = np.minimum(high, np.sqrt(self.robot.qdd_max * np.maximum(self.high - ahead, 0.0)))
+            low = np.maximum(low, -np.sqrt(self.robot.qdd_max * np.maximum(ahead - self.low, 0.0)))
         target = (wanted * scale[:, None]).clip(low, high)
         change, most = target - self.qd, self.robot.qdd_max * self.dt
         part = 1.0 / np.maximum((np.abs(change) / most).max(axis=1), 1.0)

@@ -89,6 +89,30 @@ def test_commands_obey_the_data_sheet_under_wild_actions(tasks: dict[str, Task],
         last = controller.qd.copy()
 
 
+@pytest.mark.parametrize("joint", range(7))
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_a_joint_that_is_told_to_go_on_stops_before_its_end(
+    tasks: dict[str, Task], joint: int, way: float
+) -> None:
+    """FR3: at full speed from one end towards the other, within the published envelope and acceleration, while the others turn about."""
+    task, robot = tasks["kit-pick"], load_robot("fr3")
+    controller: Any = Worlds(task, 2, 1).controller
+    start = np.where(np.arange(7) == joint, -way, 0.0) * 0.45 * (robot.q_max - robot.q_min)
+    controller.restart(np.arange(2), np.tile(0.5 * (robot.q_min + robot.q_max) + start, (2, 1)))
+    for tick in range(400):
+        wanted = np.tile(0.3 * robot.qd_max * (1.0 if tick // 5 % 2 else -1.0), (2, 1))
+        wanted[:, joint] = way * robot.qd_max[joint]
+        before = controller.qd
+        controller.qd, _ = controller._limited(wanted)
+        assert (np.abs(controller.qd - before) <= robot.qdd_max * task.dt * (1.0 + 1e-9)).all()
+        controller.q = controller.q + controller.qd * task.dt
+        low, high = robot.velocity_limits(controller.q)
+        assert (controller.qd <= high + 1e-9).all() and (controller.qd >= low - 1e-9).all(), tick
+        assert (
+            np.abs(controller.q - 0.5 * (robot.q_min + robot.q_max)) <= 0.5 * (robot.q_max - robot.q_min)
+        ).all()
+
+
 @each_task
 def test_joints_stay_within_the_data_sheet_in_free_motion(task_id: str) -> None:
     """Measured at every physics substep, with nothing to run into."""
