@@ -52,11 +52,11 @@ class ConstraintModel(_Frozen):
 
     @field_validator("formula")
     @classmethod
-    def _formula_reads(cls, formula: str) -> str:
+    def _formula_reads(cls, formula: str, info: ValidationInfo) -> str:
         try:
             tree = parse(formula)
             check_formula_form(tree)
-            check_windows(tree)
+            check_windows(tree, guarded=info.data.get("when") is not None)
             split(tree)
         except BadInput as error:
             raise ValueError(str(error)) from None
@@ -67,7 +67,9 @@ class ConstraintModel(_Frozen):
     def _guard_reads(cls, when: str | None) -> str | None:
         try:
             if when is not None:
-                check_guard_form(parse(when))
+                tree = parse(when)
+                check_guard_form(tree)
+                check_windows(tree)
         except BadInput as error:
             raise ValueError(str(error)) from None
         return when

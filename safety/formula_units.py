@@ -92,15 +92,16 @@ def check_formula_form(formula: Formula) -> None:
             )
 
 
-def check_windows(node: Formula) -> None:
-    """Raise BadInput for a window that no episode could fill, or that would be over nothing at the end of each."""
+def check_windows(node: Formula, guarded: bool = False) -> None:
+    """Raise BadInput for a window that no episode could fill, or (unless a guard decides when it is asked) that would be over nothing at
+    the end of each."""
     for part in walk(node):
         longest = max(_seconds(part), default=0.0)
         if longest > LONGEST_S:
             raise BadInput(
                 f"column {part.column}: {longest:g} s is longer than an episode ({LONGEST_S:g} s at most): leave the interval out"
             )
-        if isinstance(part, Temporal) and part.operator == "always":
+        if isinstance(part, Temporal) and (part.operator, part.interval) == ("always", None) and not guarded:
             for late in walk(part):
                 if isinstance(late, Until) or (isinstance(late, Temporal) and late.operator == "eventually"):
                     _check_begin(late)
@@ -111,7 +112,7 @@ def _check_begin(node: Temporal | Until) -> None:
     if node.interval is not None and node.interval[0] > 0:
         raise BadInput(
             f"column {node.column}: a window that begins {node.interval[0]:g} s ahead is over nothing at the end of every "
-            "episode: begin it at 0, or write `within ... after ...` of the event that starts it"
+            "episode: begin it at 0, say when it is asked (`always [0.5, 3] (...)`, `when`), or use `within ... after ...`"
         )
 
 
