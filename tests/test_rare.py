@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.task import SEED_RANGES, get_task
+from genba.envs.world_rows import WorldRows
 from genba.policies.load import load_policy
 from genba.safety.constraints import Bound
 from genba.safety.episodes import Loop
@@ -61,6 +62,25 @@ def test_copies_part_with_noise_of_their_own(chain: WorldsChain, walked: list[ND
         states = chain.step(states, own, later)
     assert np.array_equal(states[0], walked[32][1], equal_nan=True)
     assert not np.array_equal(states[1], walked[32][1], equal_nan=True)
+
+
+def kept(task_id: str, count: int) -> list[tuple[str, str, str]]:
+    """What is a row a world of so many worlds, by owner, name and key."""
+    worlds = get_task(task_id).make_worlds(count, 1, 1.0, [NOISE, "encoder-offset"], trace=False)
+    worlds.reset(np.arange(count), np.arange(count))
+    worlds.step(np.zeros((count, len(worlds.task.action_names))))
+    return [(type(each.owner).__name__, each.name, each.key) for each in WorldRows(worlds).places]
+
+
+@pytest.mark.parametrize(("task_id", "counts"), [("kit-pick", (7, 10)), (TASK, (2, 4, 10))])
+def test_as_many_worlds_as_joints_or_substeps_are_no_reason_to_copy_constants(
+    task_id: str, counts: tuple[int, ...]
+) -> None:
+    """Seven worlds are as many as the joint limits of an arm, ten as the physics steps of a tick."""
+    expected = kept(task_id, 11)
+    assert any(name == "qd" for _, name, _ in expected)
+    for count in counts:
+        assert kept(task_id, count) == expected
 
 
 def test_its_margins_are_those_of_a_check(walked: list[NDArray[np.float64]], chain: WorldsChain) -> None:
