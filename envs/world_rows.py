@@ -82,7 +82,7 @@ class WorldRows:
             width = int(np.prod(array.shape[1:], dtype=np.int64))
             array[ids] = rows[:, at : at + width].reshape(len(ids), *array.shape[1:]).astype(array.dtype)
             at += width
-        engine.batch.forward(ids)
+        engine.forward(ids)
         engine.block[ids] = last[:, None]
         worlds._refresh()
 
@@ -95,8 +95,7 @@ class WorldRows:
             for name, rows in self.worlds.engine.fields.items():
                 rows[world] = self.starts[start][name]
             self._of[world] = start
-        if self.worlds.engine.fields:
-            self.worlds.engine.batch.set_const(ids[other])
+        self.worlds.engine.set_const(ids[other])
 
 
 def _owners(worlds: Worlds) -> list[Any]:
