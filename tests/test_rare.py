@@ -120,5 +120,9 @@ def test_what_it_says() -> None:
     assert result.plain_steps is not None
     assert abs(result.plain_steps - 1.96**2 * 1e-3 * 0.999 / 5e-4**2 * 200) < 1.0
     assert "0.001 of all episodes" in result.table() and "times as many" in result.table()
-    nothing = RareResult(TASK, "p", "a", NOISE, 3, Rare(0.0, 0.0, 0.0, 0.95, 6, 64, 1.0, 1, 6), 1, 200)
+    assert (result.as_json()["interval"], result.as_json()["upper"]) == ("student-t", 1.5e-3)
+    nothing = RareResult(TASK, "p", "a", NOISE, 3, Rare(0.0, 0.0, 0.0096, 0.95, 6, 64, 1.0, 1, 6), 1, 200)
     assert nothing.plain_steps is None and "too few copies" in nothing.table()
+    assert "0 of all episodes (0 to 0.0096, 95%" in nothing.table()
+    assert "0.0096 is what 384 plain episodes without one allow" in nothing.table()
+    assert (nothing.as_json()["interval"], nothing.as_json()["upper"]) == ("clopper-pearson", 0.0096)
