@@ -150,6 +150,8 @@ class Engine:
         self.bias = self.batch.bind("qfrc_bias")
         self._sensordata = self.batch.bind("sensordata")
         self._warnings = np.zeros(self.worlds, np.int64)
+        self._unset = np.zeros(self.worlds, bool)  # what follows from the model fields could not be computed
+        self._lost = np.zeros(self.worlds, bool)  # nor what follows from them and the state
         self.finer = np.ones(self.worlds, np.int64)  # physics steps that a world makes for each recorded one
 
     def restart(
@@ -164,7 +166,8 @@ class Engine:
         """Put worlds `ids` (sorted) into a new state and fill their rows of the block with its sensor data.
 
         Shapes: qpos `(m, nq)`, ctrl `(m, nu)`, mocap_pos `(m, nmocap, 3)`, mocap_quat `(m, nmocap, 4)`, each field
-        `(m, ...)`; a field that is not given takes the model's own value.
+        `(m, ...)`; a field that is not given takes the model's own value. A world that the simulator cannot start has no
+        sensor data, and the next step says that it met a fault; the others start.
         """
         self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         self.qpos[ids] = qpos
@@ -175,11 +178,27 @@ class Engine:
             self.mocap_quat[ids] = mocap_quat
         for name, rows in self.fields.items():
             rows[ids] = self.defaults[name] if fields is None or name not in fields else fields[name]
-        if self.fields:
-            self.batch.set_const(ids)
-        self.batch.forward(ids)
-        self.block[ids] = self._sensordata[ids][:, None]
+        self.set_const(ids)
+        self.forward(ids)
+        self.block[ids] = np.where(self._lost[ids, None, None], np.nan, self._sensordata[ids][:, None])
         self._warnings[ids] = self._counts()[ids]
+
+    def set_const(self, ids: Ids) -> None:
+        """Compute what follows from the model fields of worlds `ids`; where that fails, each step meets a fault."""
+        self._unset[ids] = False
+        try:
+            if self.fields:
+                self.batch.set_const(ids)
+        except SimulationError as failure:
+            self._unset[failure.ids] = True
+
+    def forward(self, ids: Ids) -> None:
+        """Compute what follows from the state of worlds `ids`; where that fails, each step meets a fault."""
+        self._lost[ids] = self._unset[ids]
+        try:
+            self.batch.forward(ids)
+        except SimulationError as failure:
+            self._lost[failure.ids] = True
 
     def step(self, control: Array, ids: Ids | None = None, moved: Moved | None = None) -> NDArray[np.bool_]:
         """Advance one control tick; returns the worlds that met a fault, `(N,)`.
@@ -192,14 +211,15 @@ class Engine:
         inputs = int(mujoco.mjtState.mjSTATE_CTRL)
         if moved is not None:
             control, inputs = self._with_poses(control, moved), INPUTS
-        stepped, errors = np.zeros(self.worlds, bool), np.zeros(self.worlds, bool)
+        stepped = np.zeros(self.worlds, bool)
         stepped[slice(None) if ids is None else ids] = True
+        errors = stepped & self._lost
         for part, finer in self._shares(ids):
             try:
                 self._advance(control, inputs, part, finer)
             except SimulationError as failure:
                 errors[failure.ids] = True
-                self.block[failure.ids] = np.nan
+        self.block[errors] = np.nan
         counts = self._counts()
         raised = counts > self._warnings
         self._warnings = counts
@@ -222,8 +242,13 @@ class Engine:
             )
             return
         asked = np.repeat(control[ids], finer, axis=1)
-        made = self.batch.rollout(self.substeps * finer, asked, inputs, record=["sensordata"], ids=ids)
-        self.block[ids] = made["sensordata"][:, finer - 1 :: finer]
+        made = np.empty((len(ids), self.substeps * finer, self.block.shape[2]))
+        try:
+            self.batch.rollout(
+                self.substeps * finer, asked, inputs, record=["sensordata"], ids=ids, out={"sensordata": made}
+            )
+        finally:  # an error in one world leaves the others moved on
+            self.block[ids] = made[:, finer - 1 :: finer]
 
     def _with_poses(self, control: Array, moved: Moved) -> Array:
         """Targets and the poses of all mocap bodies, as one row a substep in the order of `INPUTS`."""

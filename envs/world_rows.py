@@ -48,8 +48,8 @@ class WorldRows:
         if worlds.eye is not None:
             raise BadInput(f"{worlds.task.id}: a cell with a camera cannot be continued from a copied state")
         self.worlds = worlds
-        owners = [worlds, worlds.controller, *worlds.disturbances.values()]
-        self.places = [place for owner in owners for place in _places(owner, worlds.rows)]
+        pairs = zip(_owners(worlds), _owners(_of_another_size(worlds)), strict=True)
+        self.places = [place for owner, other in pairs for place in _places(owner, other)]
         self.starts: list[dict[str, Array]] = []
         self._of = np.full(worlds.rows, -1)  # the start that each world has now
 
@@ -82,7 +82,7 @@ class WorldRows:
             width = int(np.prod(array.shape[1:], dtype=np.int64))
             array[ids] = rows[:, at : at + width].reshape(len(ids), *array.shape[1:]).astype(array.dtype)
             at += width
-        engine.batch.forward(ids)
+        engine.forward(ids)
         engine.block[ids] = last[:, None]
         worlds._refresh()
 
@@ -95,22 +95,43 @@ class WorldRows:
             for name, rows in self.worlds.engine.fields.items():
                 rows[world] = self.starts[start][name]
             self._of[world] = start
-        if self.worlds.engine.fields:
-            self.worlds.engine.batch.set_const(ids[other])
+        self.worlds.engine.set_const(ids[other])
 
 
-def _places(owner: Any, rows: int) -> list[_Place]:
-    """The arrays of an object that hold a row for each world, sorted by name."""
+def _owners(worlds: Worlds) -> list[Any]:
+    """What remembers something of worlds."""
+    return [worlds, worlds.controller, *worlds.disturbances.values()]
+
+
+def _of_another_size(worlds: Worlds) -> Worlds:
+    """A few worlds like these, but not as many, that made a tick: what is as long in both is no row a world.
+
+    Length alone does not tell: seven worlds are as many as an arm has joints.
+    """
+    rows = 3 if worlds.rows == 2 else 2
+    task, names = worlds.task, list(worlds.disturbances)
+    few = task.make_worlds(rows, 1, worlds.tail_s, names, trace=False)
+    few.reset(np.arange(rows), np.arange(rows), {name: np.ones(rows, np.int64) for name in names})
+    few.observation()
+    few.step(np.zeros((rows, len(task.action_names))))
+    return few
+
+
+def _places(owner: Any, other: Any) -> list[_Place]:
+    """The arrays of an object that are longer or shorter in `other`, which has another number of worlds, sorted by name."""
     found = []
     for name, value in sorted(vars(owner).items()):
         if name in SCRATCH:
             continue
-        if isinstance(value, np.ndarray) and value.shape[:1] == (rows,):
+        twin = getattr(other, name, None)
+        if _grows(value, twin):
             found.append(_Place(owner, name))
-        elif isinstance(value, Mapping):
-            found += [
-                _Place(owner, name, key)
-                for key, each in sorted(value.items(), key=lambda item: str(item[0]))
-                if isinstance(each, np.ndarray) and each.shape[:1] == (rows,)
-            ]
+        elif isinstance(value, Mapping) and isinstance(twin, Mapping):
+            keys = sorted(value, key=str)
+            found += [_Place(owner, name, key) for key in keys if _grows(value[key], twin.get(key))]
     return found
+
+
+def _grows(one: Any, other: Any) -> bool:
+    """Whether two values are arrays whose number of rows differs."""
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.shape[:1] != other.shape[:1]

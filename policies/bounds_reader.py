@@ -193,14 +193,19 @@ def _quotient(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
     raise refused
 
 
+def _axes(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> list[int]:
+    """What a reduction goes over: an attribute before opset 18, an input since; none is all there are, rows too."""
+    if "axes" in settings:
+        return [int(axis) for axis in settings["axes"].ints]
+    given = reader.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.zeros(0)
+    return [int(axis) for axis in np.ravel(given)]
+
+
 def _largest(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
     """The largest of a row: max(a, b) = a + max(b - a, 0), one after the other."""
     if "keepdims" in settings and not settings["keepdims"].i:
         raise BadInput(f"{reader.where}: ReduceMax that drops its axis is not covered")
-    if len(node.input) > 1 and [int(axis) for axis in np.ravel(reader.constant(node.input[1]))] not in (
-        [1],
-        [-1],
-    ):
+    if _axes(reader, node, settings) not in ([1], [-1]):
         raise BadInput(f"{reader.where}: ReduceMax is covered over columns only")
     of = reader.at[node.input[0]]
     columns = [reader.affine(of, row[None]) for row in np.eye(reader.steps[of].width)]
@@ -237,7 +242,12 @@ def _slice(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
 
 
 def _clip(reader: _Reader, node: Any, settings: Mapping[str, Any]) -> int:
+    """Its ends are attributes before opset 11 and inputs since."""
     bounds = [reader.constant(name) if name else None for name in node.input[1:]]
+    if "min" in settings or "max" in settings:
+        bounds = [
+            np.asarray(settings[name].f, np.float64) if name in settings else None for name in ("min", "max")
+        ]
     low, high = (*bounds, None, None)[:2]
     return reader.clipped(reader.at[node.input[0]], low, high)
 

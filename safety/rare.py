@@ -155,6 +155,7 @@ class RareResult:
             "task": self.task, "policy": self.policy, "constraint": self.constraint,
             "disturbance": self.disturbance, "severity": self.severity,
             "probability": rare.estimate, "lower": rare.lower, "upper": rare.upper, "confidence": rare.confidence,
+            "interval": "student-t" if rare.reached else "clopper-pearson", "starts": rare.starts,
             "replicas": rare.replicas, "copies": rare.copies, "levels": rare.levels, "extinct": rare.extinct,
             "ticks": self.ticks, "plain_ticks": self.plain_steps,
         }  # fmt: skip
@@ -168,6 +169,10 @@ class RareResult:
             f"{rare.replicas} replicas of {rare.copies} copies)",
             f"         {self.ticks:,} control ticks{saved}; {rare.levels:.0f} levels",
         ]
+        if not rare.reached:
+            lines.append(
+                f"         no replica reached a violation: {rare.upper:.2g} is what {rare.starts:,} plain episodes without one allow"
+            )
         if rare.extinct:
             lines.append(
                 f"         {rare.extinct} of {rare.replicas} replicas came to an end with no copy left: too few copies to trust the figure"

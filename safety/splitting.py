@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from ..envs.streams import Streams
+from .statistics import clopper_pearson_upper
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -53,6 +54,10 @@ class Chain(Protocol):
 class Rare:
     """A probability per episode with a two-sided interval (Student's t over replicas, at least 0), and what it took.
 
+    Where no replica reached a violation they do not spread, and the interval is that of Clopper and Pearson for none in
+    `starts` episodes: the first copies of all replicas are independent plain episodes, and one with a violation would
+    never have been given up. That holds whichever levels were passed; no level makes it narrower.
+
     `steps` counts the steps of single worlds; `extinct` the replicas that ended with no copy left, whose estimate is 0.
     """
 
@@ -65,6 +70,16 @@ class Rare:
     levels: float
     steps: int
     extinct: int
+
+    @property
+    def starts(self) -> int:
+        """Copies that did not begin as one of another."""
+        return self.replicas * self.copies
+
+    @property
+    def reached(self) -> bool:
+        """Whether any replica came to a violation."""
+        return self.extinct < self.replicas
 
 
 @dataclass
@@ -106,11 +121,13 @@ def probability(
         first = (seed * 1000 + replica) * SEEDS_PER_REPLICA
         each[replica], more, walked = _replica(chain, copies, max(1, round(drop * copies)), first)
         levels, steps = levels + more, steps + walked
-    mean = float(each.mean())
+    mean, extinct = float(each.mean()), int((each == 0.0).sum())
     reach = float(stdtrit(replicas - 1, 0.5 + confidence / 2) * each.std(ddof=1) / math.sqrt(replicas))
+    if extinct == replicas:
+        reach = clopper_pearson_upper(0, replicas * copies, 0.5 + confidence / 2)
     return Rare(
         mean, max(mean - reach, 0.0), min(mean + reach, 1.0), confidence, replicas, copies, levels / replicas, steps,
-        int((each == 0.0).sum()),
+        extinct,
     )  # fmt: skip
 
 

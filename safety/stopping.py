@@ -1,7 +1,7 @@
 """How far and how long a robot goes on when it is told to stop: a controlled stop at a random moment of each episode.
 
 Category 1 keeps the drives on: from the moment on, every velocity command is zero and what is not a velocity (grip, vacuum) stays
-as it was. Category 0 takes their power and lets the brakes fall: the servos of the arm give nothing any more, dry friction of the drives' own
+as it was. Category 0 takes their power and lets the brakes fall: the servos of the arm give nothing any more, nor what they carried the arm's weight with; dry friction of the drives' own
 largest torque holds each joint (what real brakes hold is not published; the share is this project's assumption), the tool stays as it was. The
 moment is drawn from a stream of its own, so the episode before it is the one that any check plays.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from ..envs.drives import arm_actuators, arm_dofs
+from ..envs.drives import arm_actuators, arm_dofs, arm_joints
 from ..envs.errors import BadInput
 from ..envs.robots import load_robot
 from ..envs.separation import BRAKING, REACTION_S
@@ -34,7 +34,7 @@ WATCHED_S = 1.0  # after the stop
 VELOCITIES = ("m/s", "rad/s")
 BRAKES = 1.0  # times a drive's largest torque: what a brake holds
 # model fields that a stop of category 0 changes
-POWER = ("actuator_gainprm", "actuator_biasprm", "dof_frictionloss", "dof_solimp")
+POWER = ("actuator_gainprm", "actuator_biasprm", "body_gravcomp", "dof_frictionloss", "dof_solimp")
 GRIPS = np.array([0.999, 0.9999, 0.001, 0.5, 2.0])  # solimp of a brake: it does not creep under its load
 SHARE, CONFIDENCE = 0.95, 0.95
 WORLDS = 128
@@ -75,6 +75,7 @@ class _PowerOff:
 
     def __init__(self, task: Task) -> None:
         self.servos, self.dofs = np.array(arm_actuators(task)), np.array(arm_dofs(task))
+        self.bodies = np.array(_carried(task))
         self.brakes = BRAKES * load_robot(task.robot_name).tau_max
         task.expanded = (*task.expanded, *(name for name in POWER if name not in task.expanded))  # type: ignore[misc]
 
@@ -82,8 +83,18 @@ class _PowerOff:
         fields = loop.worlds.engine.fields
         for name in POWER[:2]:
             fields[name][np.ix_(worlds, self.servos)] = 0.0
-        for name, value in zip(POWER[2:], (self.brakes, GRIPS), strict=True):
+        fields[POWER[2]][np.ix_(worlds, self.bodies)] = 0.0  # the tool's too: the arm's drives carried it
+        for name, value in zip(POWER[3:], (self.brakes, GRIPS), strict=True):
             fields[name][np.ix_(worlds, self.dofs)] = value
+
+
+def _carried(task: Task) -> list[int]:
+    """Bodies that the arm's drives carry: the first that a joint moves and all that hang from it, the tool among them."""
+    parents, found = task.model.body_parentid, [int(task.model.jnt_bodyid[arm_joints(task)[0]])]
+    for body in range(found[0] + 1, task.model.nbody):  # parents come before their children
+        if int(parents[body]) in found:
+            found.append(body)
+    return found
 
 
 @dataclass(frozen=True)

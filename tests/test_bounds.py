@@ -26,7 +26,7 @@ SHIPPED = sorted(path.parent.name for path in asset("policies").glob("*/policy.o
 FUNCTIONS = [Elu(), Elu(0.5), AtLeast(), AtLeast(-0.3), AtMost(0.4), Abs(), Tanh()]
 
 
-def model(nodes: list[Any], constants: dict[str, Any], columns: int, channels: int) -> bytes:
+def model(nodes: list[Any], constants: dict[str, Any], columns: int, channels: int, opset: int = 20) -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     graph = helper.make_graph(
@@ -36,7 +36,7 @@ def model(nodes: list[Any], constants: dict[str, Any], columns: int, channels: i
         [helper.make_tensor_value_info("action", TensorProto.FLOAT, ["n", channels])],
         [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     return bytes(made.SerializeToString())
 
 
@@ -142,6 +142,31 @@ def test_what_is_bounded_is_what_onnxruntime_runs(name: str) -> None:
     assert np.abs(policy.act(points, rows, rows) - graph(points.astype(np.float64))).max() < SLACK
 
 
+@pytest.mark.parametrize("ends", [{"min": -0.5}, {"max": 0.25}, {"min": -0.5, "max": 0.25}, {}])
+def test_an_older_file_says_its_settings_as_attributes(ends: dict[str, Any]) -> None:
+    """Clip before opset 11, ReduceMax before 18: what onnxruntime answers, sample by sample, lies inside the bounds."""
+    import onnxruntime
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("Clip", ["observation"], ["cut"], **ends),
+        helper.make_node("ReduceMax", ["cut"], ["most"], axes=[1], keepdims=1),
+        helper.make_node("Sub", ["cut", "most"], ["apart"]),
+        helper.make_node("Clip", ["apart"], ["action"], min=-1.0, max=-0.1),
+    ]
+    data = model(nodes, {}, 3, 3, opset=10)
+    graph, box = read_graph(data, "old.onnx"), boxes(3, 6, 1.0, 4)
+    inside(graph, box, 500)
+    points = samples(box, 500, 2).astype(np.float32)
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (answers,) = session.run(["action"], {"observation": points.reshape(-1, 3)})
+    assert np.abs(answers - graph(points.reshape(-1, 3).astype(np.float64))).max() < SLACK
+    ((low, high),) = crown_bounds(graph, box, [graph.action])
+    answers = answers.reshape(points.shape)
+    assert (answers >= low[:, None]).all() and (answers <= high[:, None]).all()
+    assert low.min() >= -1.0 - 2 * SLACK and high.max() <= -0.1 + 2 * SLACK
+
+
 def test_a_point_is_bounded_by_itself_and_bounds_tighten_as_boxes_shrink() -> None:
     graph = read_graph(perceptron("Tanh"), "made up")
     middle = boxes(4, 3, 0.0, 2).low
@@ -217,6 +242,8 @@ def test_a_network_that_bounds_do_not_cover_is_refused_by_name(tmp_path: Path) -
 
     for node, why in (
         (helper.make_node("Min", ["observation", "w"], ["action"]), "Min with a constant"),
+        (helper.make_node("ReduceMax", ["observation"], ["action"]), "over columns only"),
+        (helper.make_node("ReduceMax", ["observation"], ["action"], axes=[0]), "over columns only"),
         (helper.make_node("Slice", ["observation", "w", "w"], ["action"]), "neighbouring columns only"),
     ):
         assert why in refused(node, w=[0.0])

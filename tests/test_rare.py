@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.task import SEED_RANGES, get_task
+from genba.envs.world_rows import WorldRows
 from genba.policies.load import load_policy
 from genba.safety.constraints import Bound
 from genba.safety.episodes import Loop
@@ -63,6 +64,25 @@ def test_copies_part_with_noise_of_their_own(chain: WorldsChain, walked: list[ND
     assert not np.array_equal(states[1], walked[32][1], equal_nan=True)
 
 
+def kept(task_id: str, count: int) -> list[tuple[str, str, str]]:
+    """What is a row a world of so many worlds, by owner, name and key."""
+    worlds = get_task(task_id).make_worlds(count, 1, 1.0, [NOISE, "encoder-offset"], trace=False)
+    worlds.reset(np.arange(count), np.arange(count))
+    worlds.step(np.zeros((count, len(worlds.task.action_names))))
+    return [(type(each.owner).__name__, each.name, each.key) for each in WorldRows(worlds).places]
+
+
+@pytest.mark.parametrize(("task_id", "counts"), [("kit-pick", (7, 10)), (TASK, (2, 4, 10))])
+def test_as_many_worlds_as_joints_or_substeps_are_no_reason_to_copy_constants(
+    task_id: str, counts: tuple[int, ...]
+) -> None:
+    """Seven worlds are as many as the joint limits of an arm, ten as the physics steps of a tick."""
+    expected = kept(task_id, 11)
+    assert any(name == "qd" for _, name, _ in expected)
+    for count in counts:
+        assert kept(task_id, count) == expected
+
+
 def test_its_margins_are_those_of_a_check(walked: list[NDArray[np.float64]], chain: WorldsChain) -> None:
     """But for kinematics that are a physics step fresher."""
     policy, task = load_policy("scripted", TASK), get_task(TASK)
@@ -100,5 +120,9 @@ def test_what_it_says() -> None:
     assert result.plain_steps is not None
     assert abs(result.plain_steps - 1.96**2 * 1e-3 * 0.999 / 5e-4**2 * 200) < 1.0
     assert "0.001 of all episodes" in result.table() and "times as many" in result.table()
-    nothing = RareResult(TASK, "p", "a", NOISE, 3, Rare(0.0, 0.0, 0.0, 0.95, 6, 64, 1.0, 1, 6), 1, 200)
+    assert (result.as_json()["interval"], result.as_json()["upper"]) == ("student-t", 1.5e-3)
+    nothing = RareResult(TASK, "p", "a", NOISE, 3, Rare(0.0, 0.0, 0.0096, 0.95, 6, 64, 1.0, 1, 6), 1, 200)
     assert nothing.plain_steps is None and "too few copies" in nothing.table()
+    assert "0 of all episodes (0 to 0.0096, 95%" in nothing.table()
+    assert "0.0096 is what 384 plain episodes without one allow" in nothing.table()
+    assert (nothing.as_json()["interval"], nothing.as_json()["upper"]) == ("clopper-pearson", 0.0096)

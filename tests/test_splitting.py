@@ -129,6 +129,18 @@ def test_what_cannot_happen_is_extinct_and_zero() -> None:
     assert (found.estimate, found.extinct) == (0.0, 4)
 
 
+def test_replicas_that_all_died_out_do_not_claim_that_it_cannot_happen() -> None:
+    """The interval of the plain episodes that the first copies are: none in so many, at half of what confidence leaves."""
+    chain = Walk(20, 12)
+    found = [probability(chain, copies=4, replicas=2, seed=seed, drop=0.5) for seed in range(30)]
+    nothing = [each for each in found if not each.reached]
+    assert len(nothing) > 5 and len(nothing) < len(found)
+    for each in nothing:
+        assert (each.estimate, each.lower, each.starts) == (0.0, 0.0, 8)
+        assert each.upper == pytest.approx(1.0 - 0.025 ** (1 / 8)) and each.upper > chain.truth > 0.0
+    assert all(each.upper < 1.0 and each.estimate > 0.0 for each in found if each.reached)
+
+
 def test_a_margin_that_is_no_number_is_a_violation() -> None:
     class Sick(Walk):
         def margin(self, states: Array) -> Array:

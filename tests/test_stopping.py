@@ -9,6 +9,7 @@ import pytest
 
 from genba.envs.errors import BadInput
 from genba.envs.task import get_task
+from genba.safety import stopping
 from genba.safety.stopping import Stopper, Stops, moments, stops
 from genba.tests.test_campaign import TASK, Expert
 
@@ -99,6 +100,18 @@ def test_power_off_and_brakes_stop_sooner_than_the_drives_and_hold(task_id: str)
     assert np.median(by_brake.distance[fast] / by_drive.distance[fast]) < 0.8
     assert (by_brake.distance[fast] > 0.002).all()
     assert by_brake.as_json()["category"] == 0 and "power off" in by_brake.table()
+
+
+@pytest.mark.parametrize("task_id", [TASK, "kit-pick"])
+def test_without_power_an_arm_sags_unless_brakes_hold_it(
+    task_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose drives carry its weight beside their servos, from a stand: what moves it is its weight alone."""
+    still = Expert(Path("unused"), change=lambda action: action * np.float32(0.0), task=task_id)
+    held = stops(still, episodes=3, threads=1, category=0)
+    assert held.stood.all() and held.distance.max() < 0.005
+    monkeypatch.setattr(stopping, "BRAKES", 0.0)
+    assert stops(still, episodes=3, threads=1, category=0).distance.min() > 0.05
 
 
 def test_a_vehicle_has_no_brakes_to_let_fall() -> None:
