@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from genba.tests.release_kit import STILL, TASK, easy_suite, make_run, onnx_byte
 
 Rows = NDArray[np.float32]
 CALLABLES = """
+import asyncio, ctypes, os
 import numpy as np
 def still(observation):
     return np.zeros((len(observation), 5), np.float32)
@@ -38,6 +41,14 @@ def narrow(observation):
     return np.zeros((len(observation), 3))
 def raises(observation):
     raise RuntimeError("no weights\\nloaded")
+def cancels(observation):
+    raise asyncio.CancelledError("by\\nitself")
+def stops(observation):
+    raise KeyboardInterrupt
+def wary(observation):
+    if not np.abs(observation).max(axis=-1).all():
+        raise ValueError("no such start")
+    return still(observation)
 def exits(observation):
     raise SystemExit(0)
 def text(observation):
@@ -68,6 +79,10 @@ def single(observation):
     return good(observation[None])[0]
 def prints(observation):
     print("hello")
+    return np.zeros((len(observation), 5))
+def writes(observation):
+    os.write(1, b"raw")
+    ctypes.CDLL(None).puts(b"held back")
     return np.zeros((len(observation), 5))
 class Policy:
     def __call__(self, observation):
@@ -184,6 +199,7 @@ def test_an_action_that_is_no_number_is_a_fault_in_the_evidence(mine: str, name:
     ("name", "line"),
     [
         ("exits", "could not act on observations (6, 36) (SystemExit: 0)"),
+        ("cancels", "could not act on observations (6, 36) (CancelledError: by itself)"),
         ("text", "values, expected real numbers"),
         ("complexes", "returned complex128 values, expected real numbers"),
         ("nothing", "returned object values, expected real numbers"),
@@ -194,6 +210,13 @@ def test_what_a_callable_may_not_return(tasks: dict[str, Task], mine: str, name:
     with pytest.raises(BadInput) as caught:
         load_policy(f"{mine}:{name}", TASK).act(*asked(tasks[TASK]))
     assert line in str(caught.value) or "could not act" in str(caught.value) and name == "Policy"
+
+
+def test_ctrl_c_in_a_callable_is_the_users(tasks: dict[str, Task], mine: str, here: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        load_policy(f"{mine}:stops", TASK).act(*asked(tasks[TASK]))
+    (here / f"{mine}_y.py").write_text("import asyncio\nraise asyncio.CancelledError\n")
+    assert "CancelledError" in refusal(f"{mine}_y:act", TASK)
 
 
 def test_numbers_of_any_type_are_taken(tasks: dict[str, Task], mine: str) -> None:
@@ -235,6 +258,24 @@ def test_a_callable_can_neither_end_nor_fill_the_output(mine: str, here: Path) -
     arguments = ["check", f"{mine}:prints", "--task", TASK, "--seed", "1", "--suite", "easy.yaml"]
     result = CliRunner().invoke(cli.app, arguments)
     assert "hello" in result.stderr and "hello" not in result.stdout and "verdict" in result.stdout
+
+
+def test_a_callable_cannot_spoil_the_result(mine: str, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither past Python's own stdout, nor from C; with no stdout at all there is nothing to spoil."""
+    (here / "easy.yaml").write_text(EASY)
+    arguments = ["check", f"{mine}:writes", "--task", TASK, "--seed", "1", "--suite", "easy.yaml", "--json"]
+    script = [sys.executable, "-m", "genba.cli", *arguments]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["episodes"] == 1
+    assert "raw" in done.stderr and "held back" in done.stderr
+    closed = f"import os; os.close(1); os.execv({sys.executable!r}, {script!r})"
+    done = subprocess.run([sys.executable, "-c", closed], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1) and "raw" in done.stderr and not done.stdout
+    with cli.quiet_stdout():
+        os.write(1, b"aside")
+    os.write(1, b"result")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("result", "aside")
 
 
 EASY = """
