@@ -185,6 +185,11 @@ def test_what_is_wrong_with_a_callable_is_said_in_one_line(
         load_policy(f"{mine}:raises", TASK).act(*asked(tasks[TASK]))
 
 
+def test_a_function_is_asked_for_real_starts_first(mine: str) -> None:
+    """An honest one may refuse what no start looks like: a quaternion of zeros."""
+    assert len(check(load_policy(f"{mine}:wary", TASK), suite=easy_suite(1), seed=1).evidence) == 1
+
+
 @pytest.mark.parametrize("name", ["broken", "endless"])
 def test_an_action_that_is_no_number_is_a_fault_in_the_evidence(mine: str, name: str) -> None:
     result = check(load_policy(f"{mine}:{name}", TASK), suite=easy_suite(3), seed=1)
