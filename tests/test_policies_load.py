@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 import genba
@@ -394,6 +395,45 @@ def test_a_contract_of_another_rate_is_refused(tasks: dict[str, Task], here: Pat
     assert "observation: column 0 is" in refusal(str(run))
     (run / "contract.json").write_text("{")
     assert "not a contract" in refusal(str(run))
+
+
+def rows_bytes(most: int, together: int) -> bytes:
+    """A policy that answers its first `most` rows, and looks at `together` at once, whatever it says of its shapes."""
+    columns, channels = len(get_task(TASK).observation_names), len(get_task(TASK).action_names)
+    values = {
+        "folded": [-1, together * columns],
+        "unfolded": [-1, columns],
+        "starts": [0, 0],
+        "ends": [most, channels],
+    }
+    nodes = [
+        helper.make_node("Reshape", ["observation", "folded"], ["blocks"]),
+        helper.make_node("Reshape", ["blocks", "unfolded"], ["rows"]),
+        helper.make_node("Slice", ["rows", "starts", "ends"], ["action"]),
+    ]
+    shapes = {"observation": columns, "action": channels}
+    seen, given = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width]) for name, width in shapes.items()
+    )
+    constants = [numpy_helper.from_array(np.array(value), name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "rows", [seen], [given], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("most", "together", "line"),
+    [
+        (99, 2, "cannot act on 3 observations at once ("),
+        (2, 1, "output 'action' has shape (2, 5) for 3 observations, expected (3, 5)"),
+    ],
+)
+def test_a_file_must_answer_any_number_of_rows(here: Path, most: int, together: int, line: str) -> None:
+    (here / "some.onnx").write_bytes(rows_bytes(most, together))
+    with pytest.raises(BadInput) as caught:
+        check(load_policy("some.onnx", TASK), suite=easy_suite(1), seed=1)
+    assert line in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert not list(here.glob("runs/**/plan.json"))
 
 
 def test_what_is_not_there_or_no_policy_says_so(here: Path) -> None:
