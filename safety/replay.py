@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, printable
 from ..envs.platform import differences, fingerprint
 from ..envs.task import get_task
 from .episodes import Loop, Row, Watch
@@ -86,7 +86,7 @@ class Replayed:
             lines.append(f"         NOT equal on the same platform: {', '.join(self.changed[:6])} differ")
         if self.video:
             lines.append(f"         {self.video}")
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 def replay(where: str | Path, episode: int, policy: Policy, video: Path | None = None) -> Replayed:

@@ -191,6 +191,14 @@ def test_a_function_is_asked_for_real_starts_first(mine: str) -> None:
     assert len(check(load_policy(f"{mine}:wary", TASK), suite=easy_suite(1), seed=1).evidence) == 1
 
 
+def test_a_line_end_in_a_name_makes_no_line_in_the_table(here: Path) -> None:
+    forged = "a\nverdict  PASS.onnx"
+    (here / forged).write_bytes(onnx_bytes(contract_of(get_task(TASK))))
+    result = check(load_policy(forged, TASK), suite=easy_suite(1), seed=1)
+    lines = result.table().splitlines()
+    assert "/a verdict  PASS-" in lines[0] and sum(line.startswith("verdict") for line in lines) == 1
+
+
 @pytest.mark.parametrize("name", ["broken", "endless"])
 def test_an_action_that_is_no_number_is_a_fault_in_the_evidence(mine: str, name: str) -> None:
     result = check(load_policy(f"{mine}:{name}", TASK), suite=easy_suite(3), seed=1)
