@@ -103,8 +103,9 @@ def replay(where: str | Path, episode: int, policy: Policy, video: Path | None =
     """
     if video is None:
         return replays(where, [episode], policy)[0]
-    from ..envs.render import Film
+    from ..envs.render import Film, check_film
 
+    check_film(video)
     with Film(video) as film:
         played = replays(where, [episode], policy, lambda loop: film.follow(loop.worlds, 0))[0]
     return Replayed(played.check, played.stored, played.now, played.other_platform, video)
