@@ -6,10 +6,11 @@ Nothing heavy is imported before a verb is known, so `genba --help` answers at o
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -78,9 +79,37 @@ def fail(line: str, exit_code: int) -> typer.Exit:
 
 @contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """Whatever prints goes to stderr: stdout carries the result."""
-    with redirect_stdout(sys.stderr):
+    """Whatever prints goes to stderr, also what C libraries and `os.write` print: stdout carries the result."""
+    with redirect_stdout(sys.stderr), _descriptor_to_stderr():
         yield
+
+
+@contextmanager
+def _descriptor_to_stderr() -> Iterator[None]:
+    """The process's stdout is its stderr meanwhile; also where it was closed, or the next file to be opened would take its place."""
+    kept, moved = None, False
+    with suppress(OSError):
+        kept = os.dup(1)
+    _flush_stdout()
+    try:
+        with suppress(OSError):  # without a stderr all stays as it was
+            moved = os.dup2(2, 1) == 1
+        yield
+    finally:
+        _flush_stdout()
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)
+        elif moved:
+            os.close(1)
+
+
+def _flush_stdout() -> None:
+    """Write out what Python and C hold back, before stdout goes elsewhere."""
+    with suppress(Exception):  # closed, or nobody reads it: what is printed last says so
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+    with suppress(Exception):  # a system whose C library is not found so
+        ctypes.CDLL(None).fflush(None)
 
 
 def deliver(result: Result | Mapping[str, Any], as_json: bool, text: str = "") -> None:
@@ -88,10 +117,10 @@ def deliver(result: Result | Mapping[str, Any], as_json: bool, text: str = "") -
     if as_json:
         from genba.envs.files import plain_json
 
-        sys.stdout.write(plain_json(result if isinstance(result, Mapping) else result.as_json()) + "\n")
-    else:
-        sys.stdout.write((text if isinstance(result, Mapping) else result.table()) + "\n")
-    sys.stdout.flush()
+        text = plain_json(result if isinstance(result, Mapping) else result.as_json())
+    elif not isinstance(result, Mapping):
+        text = result.table()
+    print(text, flush=True)  # nothing where stdout is closed
     if code := getattr(result, "exit_code", 0):
         raise typer.Exit(code)
 

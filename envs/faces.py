@@ -51,11 +51,23 @@ def check_severities(severities: Severities) -> dict[str, tuple[int, ...]]:
     """Disturbance -> the severities that episodes draw from, evenly. Raises BadInput outside 0..5."""
     checked = {}
     for name, given in severities.items():
-        levels = (given,) if isinstance(given, int) else tuple(given)
-        if not levels or any(not 0 <= level < LEVELS for level in levels):
+        listed = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+        levels: tuple[Any, ...] = tuple(given) if listed else (given,)  # type: ignore[arg-type]
+        if not levels or not all(_whole(level) and 0 <= level < LEVELS for level in levels):
             raise BadInput(f"severities of {name} are integers from 0 to {LEVELS - 1}, not {given!r}")
-        checked[name] = levels
+        checked[name] = tuple(int(level) for level in levels)
     return checked
+
+
+def check_count(name: str, count: int) -> None:
+    """Raises BadInput for a number of worlds that is no integer of at least 1."""
+    if not _whole(count) or count < 1:
+        raise BadInput(f"{name} is an integer of at least 1, not {count!r}")
+
+
+def _whole(value: object) -> bool:
+    """Whether it is an integer, Python's or numpy's; a truth is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 class Draws:

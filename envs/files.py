@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from yaml.nodes import MappingNode, Node, SequenceNode
+from yaml.constructor import ConstructorError
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from .errors import BadInput, closest, suggestion
+from .errors import BadInput, closest, one_line, suggestion
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound="BaseModel")
 CHUNK = 1 << 20
 FOUND_LENGTH = 60
+MOST_VALUES, DEEPEST = 1_000_000, 100  # of a YAML file with its aliases written out
+LARGEST_BITS = 1000  # of an integer: any float holds it
+TOO_DEEP = f"lists and maps nest in each other or in themselves; expected at most {DEEPEST} levels"
 
 
 def asset(*parts: str) -> Path:
@@ -129,17 +133,46 @@ def load_yaml(path: str | Path, model: type[Model]) -> Model:
         raise BadInput(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read as UTF-8 text ({error})") from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if node is not None:
-            _refuse_repeated_keys(path, node)
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(_syntax_message(path, error)) from None
+    node, value = read_yaml(str(path), text)
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise BadInput(_field_message(path, node, error.errors(), model)) from None
+
+
+def read_yaml(where: str, text: str) -> tuple[Node | None, Any]:
+    """The nodes of a YAML text, which know their lines, and its value: the file of a stranger, so whatever it holds ends.
+
+    Raises BadInput, one line that begins with `where` and, if it is known, the line.
+    """
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, None
+        _refuse_odd(where, node, {})
+        return node, loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise BadInput(_syntax_message(where, error)) from None
+    except RecursionError:
+        raise BadInput(f"{where}: {TOO_DEEP}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which leaves it to Python to complain about a date, number or truth that is none: here with its line."""
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > LARGEST_BITS:
+                raise ValueError("larger than any number here")
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+            found, kind = one_line(node.value, FOUND_LENGTH), node.tag.rpartition(":")[2]
+            why = f" ({one_line(error, FOUND_LENGTH)})" if isinstance(error, ValueError) else ""
+            raise ConstructorError(
+                None, None, f"{found} cannot be read as {kind}{why}", node.start_mark
+            ) from None
+        return value
 
 
 def line_of(path: str | Path, *location: int | str) -> int:
@@ -148,26 +181,52 @@ def line_of(path: str | Path, *location: int | str) -> int:
     return _locate(node, location)[0]
 
 
-def _syntax_message(path: Path, error: Exception) -> str:
+def _syntax_message(where: str, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark is not None else ""
     problem = getattr(error, "problem", None) or " ".join(str(error).split())
-    return f"{path}{line}: not valid YAML: {problem}. Check indentation, colons and quotes on this line and the one before"
+    hint = "Check indentation, colons and quotes on this line and the one before"
+    if isinstance(error, ConstructorError):
+        hint = "Quote it if it is text, or write a value that can be read"
+    return f"{where}{line}: not valid YAML: {problem}. {hint}"
 
 
-def _refuse_repeated_keys(path: Path, node: Node) -> None:
-    """YAML keeps the last of two equal keys without a word; a reviewer would read the first."""
-    if isinstance(node, MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise BadInput(f"{path}:{line}: field {key.value}: expected once, found again; remove one")
-            seen.add(key.value)
-            _refuse_repeated_keys(path, value)
-    elif isinstance(node, SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(path, item)
+def _refuse_odd(where: str, node: Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many values a node holds and how deep they nest, aliases written out; each node is visited once. Raises BadInput for what
+    YAML allows and no file here needs: a value inside itself, a key that is no plain value, more than there is room for, and two equal
+    keys, of which it keeps the last without a word while a reviewer would read the first.
+    """
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = 1, DEEPEST  # while it is open: met again inside itself, it has no end
+    keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
+    _refuse_keys(where, keys)
+    inner = [value for _, value in node.value] if isinstance(node, MappingNode) else node.value
+    within = [] if isinstance(node, ScalarNode) else [_refuse_odd(where, each, known) for each in inner]
+    size = 1 + len(keys) + sum(size for size, _ in within)
+    depth = 1 + max((depth for _, depth in within), default=0)
+    line = node.start_mark.line + 1
+    if depth > DEEPEST:
+        raise BadInput(f"{where}:{line}: {TOO_DEEP}")
+    if size > MOST_VALUES:
+        raise BadInput(
+            f"{where}:{line}: more than {MOST_VALUES:,} values once its aliases are written out; use fewer"
+        )
+    known[id(node)] = size, depth
+    return size, depth
+
+
+def _refuse_keys(where: str, keys: list[Node]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        line = key.start_mark.line + 1
+        if not isinstance(key, ScalarNode):
+            raise BadInput(
+                f"{where}:{line}: expected a name before the colon, found a list or map; write a name"
+            )
+        if key.value in seen:
+            raise BadInput(f"{where}:{line}: field {key.value}: expected once, found again; remove one")
+        seen.add(key.value)
 
 
 def _field_message(path: Path, node: Node | None, errors: list[ErrorDetails], model: type[BaseModel]) -> str:

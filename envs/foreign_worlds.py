@@ -105,7 +105,19 @@ class ForeignWorlds(Worlds):
         self._worlds[world] = env, Recorder(watch, data, self.block[world])
         with self._foreign_code():
             seen, _ = env.reset(seed=int(self.seeds[world]))
-        self.seen[world] = seen
+        self._see(world, seen)
+
+    def _see(self, world: int, seen: Any) -> None:
+        """Keep what the environment shows. Raises BadInput where it is not as long as its space declares."""
+        with self._foreign_code():
+            row = np.asarray(seen)
+        if row.shape != self.seen[world].shape:
+            raise BadInput(
+                f"{self.foreign.environment}: shows an observation of shape {row.shape}, but its observation_space "
+                f"declares {self.seen[world].shape}; mend one of them"
+            )
+        with self._foreign_code(), np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            self.seen[world] = row
 
     def observation(self) -> NDArray[np.float32]:
         """`(N, d)` float32: what the policy sees now. Call it once a tick."""
@@ -144,7 +156,8 @@ class ForeignWorlds(Worlds):
         with self._foreign_code(), watched(recorder):
             seen, reward, terminated, truncated, info = env.step(action)
         checked(recorder, self.foreign.environment)
-        self.seen[world], self.reward[world] = seen, reward
+        self._see(world, seen)
+        self.reward[world] = reward
         if self._hashes is not None:
             self._hashes[world].update(recorder.block.data)
         data = recorder.data

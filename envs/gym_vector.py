@@ -17,6 +17,7 @@ from .faces import (
     Severities,
     action_space,
     as_task,
+    check_count,
     check_render_mode,
     ending,
     endings,
@@ -50,6 +51,7 @@ class CellVectorEnv(VectorEnv[Float32s, Float32s, NDArray[Any]]):
         threads: int = 0,
     ) -> None:
         check_render_mode(render_mode)
+        check_count("num_envs", num_envs)
         self.num_envs, self.render_mode = num_envs, render_mode
         self.task = as_task(task)
         self.metadata = {**type(self).metadata, "render_fps": self.task.control_hz}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from .errors import BadInput, UnknownName
-from .files import asset, atomic_write_bytes, line_of, load_yaml
+from .files import asset, atomic_write_bytes, line_of, load_yaml, sha256_hex
 
 if TYPE_CHECKING:
     from .signals import Array
@@ -28,6 +28,7 @@ NORMAL = "normal"
 UNITS = ("1", "m", "m/s", "m/s2", "rad", "rad/s", "s", "kg", "N", "N*m", "N/m", "Hz")
 FILE = re.compile(r"(?P<path>.*\.yaml)(:(?P<variant>[^:]*))?\Z", re.DOTALL)
 SPEC_SIGNS = re.compile(r"[:,=]+")
+LONGEST_NAME, HEAD = 200, 100  # bytes; what is written beside a folder adds to its name
 Span = tuple[float, float]  # drawn evenly between, episode by episode
 
 
@@ -142,8 +143,14 @@ def cell_of(spec: str) -> Cell:
 
 
 def folder_name(spec: str) -> str:
-    """The spec as the name of a folder on any system."""
-    return SPEC_SIGNS.sub("-", spec)
+    """The spec as the name of a folder on any system; of a long one its beginning and a hash of the whole: systems take 255 bytes."""
+    name = SPEC_SIGNS.sub("-", spec)
+    data = name.encode(errors="replace")
+    if len(data) <= LONGEST_NAME:
+        return name
+    return (
+        f"{data[:HEAD].decode(errors='ignore').rstrip('-.')}-{sha256_hex(spec.encode(errors='replace'))[:16]}"
+    )
 
 
 def copy(task: str, to: Path) -> None:

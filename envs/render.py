@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import dressed
-from .errors import UnknownName
+from .errors import BadInput, UnknownName
 from .raycam import ray_picture
 from .task import Task
 from .worlds import Worlds
@@ -181,6 +181,15 @@ def picture(
     model, data = dressed(worlds.task.scene, *worlds.engine.snapshot(world))
     mujoco.mj_forward(model, data)
     return frame(model, data, camera, size, fine)
+
+
+def check_film(path: str | Path) -> None:
+    """Raises BadInput where no film can be written: what is no file of a person's is never replaced."""
+    path = Path(path)
+    if path.suffix.lower() != ".webm":
+        raise BadInput(f"--video {path}: expected a name that ends in .webm, the only film that is written")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"--video {path}: stands already and is no file; choose another name")
 
 
 class Film:

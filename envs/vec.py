@@ -20,6 +20,7 @@ from .faces import (
     Severities,
     action_space,
     as_task,
+    check_count,
     check_render_mode,
     endings,
     infos,
@@ -57,6 +58,7 @@ class WorldsVecEnv(VecEnv):
     ) -> None:
         self.task = as_task(task)
         check_render_mode(render_mode)
+        check_count("n", n)
         self.render_mode = render_mode
         self.draws = Draws(disturbances or {})
         self.worlds = Worlds(self.task, n, threads, disturbances=tuple(self.draws.severities), costs=True)

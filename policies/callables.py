@@ -17,7 +17,6 @@ from ..envs.errors import BadInput, UnknownName, one_line
 from ..envs.files import sha256_file
 
 Rows = NDArray[np.float32]
-FOREIGN = (Exception, SystemExit, GeneratorExit)  # what a function may raise; Ctrl-C is the user's
 NUMBERS = "fiu"
 
 
@@ -55,7 +54,9 @@ class Acting:
     def _asked(self, observation: Rows, shape: tuple[int, ...]) -> Rows:
         try:
             answer = np.asarray(self.function(observation.copy()))
-        except FOREIGN as error:
+        except KeyboardInterrupt:  # Ctrl-C is the user's
+            raise
+        except BaseException as error:  # noqa: BLE001 - a cancelled task and a panic in Rust are no Exception
             reason = one_line(f"{type(error).__name__}: {error}")
             raise BadInput(
                 f"{self.spec}: could not act on observations {observation.shape} ({reason})"
@@ -91,7 +92,9 @@ def _imported(spec: str, module_name: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(module_name)
-    except FOREIGN as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001
         reason = one_line(f"{type(error).__name__}: {error}")
         raise BadInput(
             f"{spec}: cannot import {module_name} ({reason}); it must be importable from this folder"

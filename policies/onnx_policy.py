@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, one_line
 from ..envs.files import sha256_hex
 
 LARGEST_FILE = 1 << 30
+FREE_ROWS = "export it with a free number of rows, without a state of its own (docs/bring-your-own.md)"
 
 
 class OnnxPolicy:
@@ -43,14 +44,14 @@ class OnnxPolicy:
         self._session = _session(self.path, self.data)
         self._input = _one(self.path, "input", self._session.get_inputs(), "observation", columns)
         self._output = _one(self.path, "output", self._session.get_outputs(), "action", channels)
+        self._channels = channels
         self.commands = any(output.name == "command" for output in self._session.get_outputs())
 
     def act(
         self, observation: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """`(n, d)` observations to `(n, A)` actions in [-1, 1]; deterministic, so seeds and steps are not used."""
-        action: NDArray[np.float32] = self._session.run([self._output], {self._input: _rows(observation)})[0]
-        return action
+        return self._asked(self._output, observation)
 
     def command(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """`(n, A)` commands in the SI units of the contract."""
@@ -58,8 +59,25 @@ class OnnxPolicy:
             raise BadInput(
                 f"{self.path}: has no output 'command'; export it with genba train or genba import"
             )
-        command: NDArray[np.float32] = self._session.run(["command"], {self._input: _rows(observation)})[0]
-        return command
+        return self._asked("command", observation)
+
+    def _asked(self, output: str, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """An output `(n, A)`. Raises BadInput where the model fails or answers with another shape: what a file says of its shapes
+        need not be so at every n."""
+        n = len(observation)
+        try:
+            found: NDArray[np.float32] = self._session.run([output], {self._input: _rows(observation)})[0]
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises many types, all of them about this file
+            raise BadInput(
+                f"{self.path}: cannot act on {n} observations at once ({one_line(error, 120)}); {FREE_ROWS}"
+            ) from None
+        width = self._channels if self._channels is not None else found.shape[-1]
+        if found.shape != (n, width):
+            raise BadInput(
+                f"{self.path}: output '{output}' has shape {found.shape} for {n} observations, expected ({n}, {width}); "
+                f"{FREE_ROWS}"
+            )
+        return found
 
 
 def _rows(observation: NDArray[np.float32]) -> NDArray[np.float32]:

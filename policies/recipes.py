@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from ..envs.disturbances import LEVELS
-from ..envs.errors import BadInput, UnknownName
-from ..envs.files import asset
+from ..envs.errors import BadInput, UnknownName, one_line
+from ..envs.files import asset, read_yaml
 from .imitate import ImitationRecipe
 from .improve import PpoRecipe
 
@@ -57,11 +57,12 @@ def recipe_for(task: str, settings: list[str], steps: int | None) -> Recipe:
         if not separator:
             raise BadInput(f"--set {setting}: expected KEY=VALUE, for example imitation.rounds=10")
         try:
-            recipe = changed(recipe, key, yaml.safe_load(text))
-        except yaml.YAMLError:
+            value = read_yaml(key, text)[1]
+        except BadInput:
             raise BadInput(
-                f"--set {setting}: the value is not valid YAML; quote it if it holds brackets"
+                f"--set {one_line(setting, 100)}: the value is not valid YAML; quote it if it holds brackets"
             ) from None
+        recipe = changed(recipe, key, value)
     if steps is not None and steps < 1:
         raise BadInput(f"--steps {steps}: expected at least 1")
     return recipe if steps is None else _scaled(recipe, steps)

@@ -90,6 +90,10 @@ def run(
     Raises:
         BadInput, Refused: no release, or one that was changed or does not fit this Genba.
     """
+    if video is not None:
+        from ..envs.render import check_film
+
+        check_film(video)
     release = release_folder(release)
     runtime = Runtime(release)
     task = get_task(runtime.task)

@@ -17,9 +17,9 @@ import numpy as np
 from ..envs.errors import BadInput
 from ..envs.files import atomic_write_bytes, atomic_write_text, plain_json, writing
 from ..envs.platform import differences, fingerprint
-from ..envs.task import Task, get_task
+from ..envs.task import SEED_RANGES, Task, get_task
 from .constraints import Binding
-from .episodes import Loop, Row, side_by_side, split
+from .episodes import TAIL_S, Loop, Row, side_by_side, split
 from .evidence import (
     Evidence,
     checked_shard,
@@ -56,6 +56,7 @@ from .suite import Suite, check_conditions, load_suite, suite_for
 WORLDS = 256
 LOOK_EVERY = 256  # episodes at least, of a check that stops when it is decided
 BUDGET = 4  # times the suite's episodes: what such a check may use up to
+PROBED = (2, 3)  # observations at once: some policies answer one number of rows only
 VERSIONS = ("mujoco", "numpy", "onnxruntime")
 
 
@@ -322,12 +323,16 @@ class Campaign:
 
 
 def _probe(policy: Policy, task: Task) -> None:
-    """Refuse a policy of the wrong shape before anything is written."""
-    observation = np.zeros((2, len(task.observation_names)), np.float32)
-    action = np.asarray(policy.act(observation, np.zeros(2, np.int64), np.zeros(2, np.int64)))
-    wanted = (2, len(task.action_names))
-    if action.shape != wanted:
-        raise BadInput(
-            f"policy {policy.name}: expected actions (n, {wanted[1]}) for observations (n, {observation.shape[1]}), "
-            f"found {action.shape} for n = 2"
-        )
+    """Refuse a policy of the wrong shape before anything is written, by what it will meet first: real starts, none that is judged."""
+    width, channels = len(task.observation_names), len(task.action_names)
+    most = max(PROBED)
+    worlds = task.make_worlds(most, 1, TAIL_S, [], trace=False)
+    worlds.reset(np.arange(most), SEED_RANGES["train"] + np.arange(most, dtype=np.int64))
+    seen = worlds.observation()
+    for n in PROBED:
+        action = np.asarray(policy.act(seen[:n].copy(), worlds.seeds[:n].copy(), worlds.steps[:n].copy()))
+        if action.shape != (n, channels):
+            raise BadInput(
+                f"policy {policy.name}: expected actions (n, {channels}) for observations (n, {width}), "
+                f"found {action.shape} for n = {n}"
+            )

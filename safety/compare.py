@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, printable
 from ..envs.task import get_task
 from .campaign import check, make_plan
 from .evidence import Evidence, read_evidence, read_plan
@@ -109,7 +109,7 @@ class Comparison:
             lines.append(
                 f"           episode {row['episode']} (seed {row['seed']}, {where}): {', '.join(row['what'])}"
             )
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 def compare(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, printable
 from ..envs.platform import differences, fingerprint
 from ..envs.task import get_task
 from .episodes import Loop, Row, Watch
@@ -86,7 +86,7 @@ class Replayed:
             lines.append(f"         NOT equal on the same platform: {', '.join(self.changed[:6])} differ")
         if self.video:
             lines.append(f"         {self.video}")
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 def replay(where: str | Path, episode: int, policy: Policy, video: Path | None = None) -> Replayed:
@@ -103,8 +103,9 @@ def replay(where: str | Path, episode: int, policy: Policy, video: Path | None =
     """
     if video is None:
         return replays(where, [episode], policy)[0]
-    from ..envs.render import Film
+    from ..envs.render import Film, check_film
 
+    check_film(video)
     with Film(video) as film:
         played = replays(where, [episode], policy, lambda loop: film.follow(loop.worlds, 0))[0]
     return Replayed(played.check, played.stored, played.now, played.other_platform, video)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.errors import printable
 from ..envs.task import FOREIGN
 from .evidence import Evidence, read_evidence
 from .folders import attempt_of, find_check
@@ -157,7 +158,7 @@ class CheckResult:
             + (f"    {clean:,} more clean episodes would decide" if clean else "")
         )
         lines += [f"         {line}" for line in (*reasons[:SHOWN], *more, *self.verdict.warnings)]
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)  # a folder is called as its policy's file
 
     def _line(self, each: ConstraintResult) -> str:
         unit = next(assessed.unit for assessed in self.evidence.plan.assessed if assessed.id == each.id)

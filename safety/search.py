@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, printable
 from ..envs.task import get_task
 from .episodes import Loop, Row, side_by_side, split
 from .evidence import read_plan
@@ -90,7 +90,7 @@ class SearchResult:
             if found.findings
             else "         finding nothing shows nothing: no rate follows from a search"
         )
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
     def _replay(self, found: Found) -> str:
         return f"genba replay {self.folder} {found.finding}"

@@ -16,7 +16,9 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from genba.envs.errors import BadInput, UnknownName
+from genba.envs.faces import check_severities
 from genba.envs.gym import CellEnv, env_id
+from genba.envs.gym_vector import CellVectorEnv
 from genba.envs.task import get_task, task_ids
 from genba.envs.vec import WorldsVecEnv
 
@@ -210,6 +212,17 @@ def test_wrong_arguments_are_named() -> None:
         CellEnv("kit-pick", render_mode="human")
     with pytest.raises(BadInput, match="0 to 5, not 6"):
         CellEnv("kit-pick", disturbances={"push": 6})
+    wrong: tuple[Any, ...] = ("3", [0, 1.5], 2.0, [], None, True, [[1]], np.array([1, 7]))
+    for given in wrong:
+        with pytest.raises(BadInput, match="^severities of push are integers from 0 to 5, not "):
+            check_severities({"push": given})
+    taken: tuple[Any, ...] = (2, np.int64(2), [2], range(2, 3), np.array([2]), np.array([2], np.int8))
+    assert all(check_severities({"push": given}) == {"push": (2,)} for given in taken)
+    for count in (0, -1, 1.5):
+        with pytest.raises(BadInput, match=f"num_envs is an integer of at least 1, not {count}"):
+            CellVectorEnv("kit-pick", num_envs=count)  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match=f"n is an integer of at least 1, not {count}"):
+            WorldsVecEnv("kit-pick", count)  # type: ignore[arg-type]
     with pytest.raises(UnknownName, match="sensor-noise"):
         CellEnv("kit-pick", disturbances={"sensor-nose": 1})
 

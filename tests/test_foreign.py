@@ -342,3 +342,40 @@ def test_the_expert_and_a_mixed_suite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="disturbance of conveyor-sort"):
         check(load_policy("zero", "conveyor-sort"), suite=load_suite("generic"))
     assert not (tmp_path / "runs").exists()
+
+
+class Grows(AntEnv):
+    """Shows one number more than it declares, at the reset or later."""
+
+    since = 0.0
+
+    def _get_obs(self) -> NDArray[np.float64]:
+        seen = super()._get_obs()  # type: ignore[no-untyped-call]
+        return (
+            np.append(seen, 0.0)
+            if hasattr(self, "observation_space") and self.data.time >= self.since
+            else seen
+        )
+
+
+class GrowsLater(Grows):
+    since = 0.3
+
+
+@pytest.mark.parametrize("entry", [Grows, GrowsLater])
+def test_an_observation_of_another_length_is_one_line(entry: type[AntEnv]) -> None:
+    gymnasium.register(
+        "genba-test/Grows-v0", entry_point=entry, max_episode_steps=30, disable_env_checker=True
+    )
+    try:
+        task = ForeignTask("gym:genba-test/Grows-v0")
+        worlds = ForeignWorlds(task, 2, [], trace=False)
+        with pytest.raises(
+            BadInput, match=r"observation of shape \(106,\).* declares \(105,\); mend"
+        ) as caught:
+            worlds.reset(np.arange(2), np.arange(2))
+            while not worlds.done.any():
+                worlds.step(np.zeros((2, 8)))
+        assert "\n" not in str(caught.value)
+    finally:
+        del gymnasium.registry["genba-test/Grows-v0"]

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,43 @@ def test_a_wrong_field_names_file_line_field_and_expectation(tmp_path: Path, tex
 def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
     message = yaml_error(tmp_path, "title: t\nrows: [a, b\nmore: 3\n")
     assert message.startswith("book.yaml:3: not valid YAML: ")
+
+
+LAUGHS = "rows: [&a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]" + "".join(
+    f", &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in pairwise("abcdefghij")
+)
+STRANGE = {
+    "title: 2024-02-30\n": "book.yaml:1: not valid YAML: 2024-02-30 cannot be read as timestamp (day is out of range",
+    "title: t\n? {a: b}\n: 1\n": "book.yaml:2: expected a name before the colon",
+    "title: t\nrows: &a [*a]\n": "book.yaml:2: lists and maps nest in each other or in themselves",
+    "title: t\nrows: &a {<<: *a}\n": "book.yaml:2: lists and maps nest",
+    "rows: " + "[" * 3000: "book.yaml: lists and maps nest",
+    "rows:\n " + "[" * 110 + "]" * 110: "book.yaml:2: lists and maps nest",
+    "rows:\n " + "{a: " * 60 + "&a " + "[" * 30 + "]" * 30 + "}" * 60 + "\nmore: " + "[" * 80 + "*a" + "]" * 80:
+        "book.yaml:3: lists and maps nest",
+    "title: t\nrows: " + "9" * 5000: "book.yaml:2: not valid YAML: 999",
+    "title: 0x" + "f" * 9000: "book.yaml:1: not valid YAML: 0xfff",
+    "title: !!int abc\n": "book.yaml:1: not valid YAML: abc cannot be read as int",
+    "title: !!int _\n": "book.yaml:1: not valid YAML: _ cannot be read as int",
+    "title: !!float x\n": "book.yaml:1: not valid YAML: x cannot be read as float",
+    "title: !!bool x\n": "book.yaml:1: not valid YAML: x cannot be read as bool",
+    "title: !!timestamp abc\n": "book.yaml:1: not valid YAML: abc cannot be read as timestamp",
+    "title: t\n" + LAUGHS + "]\n": "book.yaml:2: more than 1,000,000 values",
+    "title: t\n" + LAUGHS.replace("[1,", "{x: [1,", 1).replace("1]", "1]}", 1).replace("[*", "{<<: [*").replace("],", "]},") + "}]\n":
+        "book.yaml:2: more than 1,000,000 values",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=lambda text: text[:30])
+def test_yaml_that_python_cannot_hold_is_one_line(tmp_path: Path, text: str) -> None:
+    assert yaml_error(tmp_path, text).startswith(STRANGE[text])
+
+
+def test_what_is_shared_in_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "book.yaml"
+    path.write_text("title: t\nrows: [&a {id: a, limit: 1}, {<<: *a, id: b}, *a]\n")
+    rows = files.load_yaml(path, Book).rows
+    assert [(row.id, row.limit) for row in rows] == [("a", 1.0), ("b", 1.0), ("a", 1.0)]
 
 
 def test_an_empty_file_and_a_missing_file_are_one_line(tmp_path: Path) -> None:

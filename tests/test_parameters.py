@@ -119,6 +119,18 @@ def test_folders_hold_no_sign_that_a_system_refuses() -> None:
     assert folder_name("kit-pick:hard,reach.stay=0.5..1") == "kit-pick-hard-reach.stay-0.5..1"
 
 
+def test_a_cell_with_many_changes_still_has_a_folder(tmp_path: Path) -> None:
+    """Systems refuse names above 255 bytes; two cells never share a folder."""
+    ranges = {name: row.range for name, row in parameters_of("kit-pick").items()}
+    changes = [f"{name}={(2 * low + high) / 3:.12g}..{high}" for name, (low, high) in ranges.items()]
+    specs = [cell_of(",".join(["kit-pick", *some])).spec for some in (changes, changes[:-1])]
+    names = [folder_name(spec) for spec in specs]
+    assert all(len(spec) > 200 for spec in specs) and names[0] != names[1]
+    for name in [*names, folder_name("現場" * 90), folder_name("x" * 200)]:
+        (tmp_path / name).mkdir()
+        assert name.startswith(("kit-pick-", "現場現場", "x" * 200)) and len(name.encode()) <= 200
+
+
 def test_a_cell_has_its_own_suite_where_there_is_one() -> None:
     for task_id in task_classes():
         assert suite_for(f"{task_id}:hard") == task_id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 import genba
@@ -31,6 +34,7 @@ from genba.tests.release_kit import STILL, TASK, easy_suite, make_run, onnx_byte
 
 Rows = NDArray[np.float32]
 CALLABLES = """
+import asyncio, ctypes, os
 import numpy as np
 def still(observation):
     return np.zeros((len(observation), 5), np.float32)
@@ -44,6 +48,14 @@ def narrow(observation):
     return np.zeros((len(observation), 3))
 def raises(observation):
     raise RuntimeError("no weights\\nloaded")
+def cancels(observation):
+    raise asyncio.CancelledError("by\\nitself")
+def stops(observation):
+    raise KeyboardInterrupt
+def wary(observation):
+    if not np.abs(observation).max(axis=-1).all():
+        raise ValueError("no such start")
+    return still(observation)
 def exits(observation):
     raise SystemExit(0)
 def text(observation):
@@ -74,6 +86,10 @@ def single(observation):
     return good(observation[None])[0]
 def prints(observation):
     print("hello")
+    return np.zeros((len(observation), 5))
+def writes(observation):
+    os.write(1, b"raw")
+    ctypes.CDLL(None).puts(b"held back")
     return np.zeros((len(observation), 5))
 class Policy:
     def __call__(self, observation):
@@ -176,6 +192,19 @@ def test_what_is_wrong_with_a_callable_is_said_in_one_line(
         load_policy(f"{mine}:raises", TASK).act(*asked(tasks[TASK]))
 
 
+def test_a_function_is_asked_for_real_starts_first(mine: str) -> None:
+    """An honest one may refuse what no start looks like: a quaternion of zeros."""
+    assert len(check(load_policy(f"{mine}:wary", TASK), suite=easy_suite(1), seed=1).evidence) == 1
+
+
+def test_a_line_end_in_a_name_makes_no_line_in_the_table(here: Path) -> None:
+    forged = "a\nverdict  PASS.onnx"
+    (here / forged).write_bytes(onnx_bytes(contract_of(get_task(TASK))))
+    result = check(load_policy(forged, TASK), suite=easy_suite(1), seed=1)
+    lines = result.table().splitlines()
+    assert "/a verdict  PASS-" in lines[0] and sum(line.startswith("verdict") for line in lines) == 1
+
+
 @pytest.mark.parametrize("name", ["broken", "endless"])
 def test_an_action_that_is_no_number_is_a_fault_in_the_evidence(mine: str, name: str) -> None:
     result = check(load_policy(f"{mine}:{name}", TASK), suite=easy_suite(3), seed=1)
@@ -190,6 +219,7 @@ def test_an_action_that_is_no_number_is_a_fault_in_the_evidence(mine: str, name:
     ("name", "line"),
     [
         ("exits", "could not act on observations (6, 36) (SystemExit: 0)"),
+        ("cancels", "could not act on observations (6, 36) (CancelledError: by itself)"),
         ("text", "values, expected real numbers"),
         ("complexes", "returned complex128 values, expected real numbers"),
         ("nothing", "returned object values, expected real numbers"),
@@ -200,6 +230,13 @@ def test_what_a_callable_may_not_return(tasks: dict[str, Task], mine: str, name:
     with pytest.raises(BadInput) as caught:
         load_policy(f"{mine}:{name}", TASK).act(*asked(tasks[TASK]))
     assert line in str(caught.value) or "could not act" in str(caught.value) and name == "Policy"
+
+
+def test_ctrl_c_in_a_callable_is_the_users(tasks: dict[str, Task], mine: str, here: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        load_policy(f"{mine}:stops", TASK).act(*asked(tasks[TASK]))
+    (here / f"{mine}_y.py").write_text("import asyncio\nraise asyncio.CancelledError\n")
+    assert "CancelledError" in refusal(f"{mine}_y:act", TASK)
 
 
 def test_numbers_of_any_type_are_taken(tasks: dict[str, Task], mine: str) -> None:
@@ -241,6 +278,24 @@ def test_a_callable_can_neither_end_nor_fill_the_output(mine: str, here: Path) -
     arguments = ["check", f"{mine}:prints", "--task", TASK, "--seed", "1", "--suite", "easy.yaml"]
     result = CliRunner().invoke(cli.app, arguments)
     assert "hello" in result.stderr and "hello" not in result.stdout and "verdict" in result.stdout
+
+
+def test_a_callable_cannot_spoil_the_result(mine: str, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither past Python's own stdout, nor from C; with no stdout at all there is nothing to spoil."""
+    (here / "easy.yaml").write_text(EASY)
+    arguments = ["check", f"{mine}:writes", "--task", TASK, "--seed", "1", "--suite", "easy.yaml", "--json"]
+    script = [sys.executable, "-m", "genba.cli", *arguments]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["episodes"] == 1
+    assert "raw" in done.stderr and "held back" in done.stderr
+    closed = f"import os; os.close(1); os.execv({sys.executable!r}, {script!r})"
+    done = subprocess.run([sys.executable, "-c", closed], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1) and "raw" in done.stderr and not done.stdout
+    with cli.quiet_stdout():
+        os.write(1, b"aside")
+    os.write(1, b"result")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("result", "aside")
 
 
 EASY = """
@@ -385,6 +440,45 @@ def test_a_contract_of_another_rate_is_refused(tasks: dict[str, Task], here: Pat
     assert "observation: column 0 is" in refusal(str(run))
     (run / "contract.json").write_text("{")
     assert "not a contract" in refusal(str(run))
+
+
+def rows_bytes(most: int, together: int) -> bytes:
+    """A policy that answers its first `most` rows, and looks at `together` at once, whatever it says of its shapes."""
+    columns, channels = len(get_task(TASK).observation_names), len(get_task(TASK).action_names)
+    values = {
+        "folded": [-1, together * columns],
+        "unfolded": [-1, columns],
+        "starts": [0, 0],
+        "ends": [most, channels],
+    }
+    nodes = [
+        helper.make_node("Reshape", ["observation", "folded"], ["blocks"]),
+        helper.make_node("Reshape", ["blocks", "unfolded"], ["rows"]),
+        helper.make_node("Slice", ["rows", "starts", "ends"], ["action"]),
+    ]
+    shapes = {"observation": columns, "action": channels}
+    seen, given = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width]) for name, width in shapes.items()
+    )
+    constants = [numpy_helper.from_array(np.array(value), name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "rows", [seen], [given], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("most", "together", "line"),
+    [
+        (99, 2, "cannot act on 3 observations at once ("),
+        (2, 1, "output 'action' has shape (2, 5) for 3 observations, expected (3, 5)"),
+    ],
+)
+def test_a_file_must_answer_any_number_of_rows(here: Path, most: int, together: int, line: str) -> None:
+    (here / "some.onnx").write_bytes(rows_bytes(most, together))
+    with pytest.raises(BadInput) as caught:
+        check(load_policy("some.onnx", TASK), suite=easy_suite(1), seed=1)
+    assert line in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert not list(here.glob("runs/**/plan.json"))
 
 
 def test_what_is_not_there_or_no_policy_says_so(here: Path) -> None:

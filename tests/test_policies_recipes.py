@@ -53,6 +53,26 @@ def test_numbers_are_read_as_people_write_them() -> None:
     assert [recipe.imitation.share_of_expert(i) for i in range(5)] == [0.5, 0.25, 0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2024-02-30",
+        "9" * 5000,
+        "0x" + "f" * 3000,
+        "[" * 3000,
+        "!!int abc",
+        "!!float x",
+        "&a [*a]",
+        "? {a: b}",
+    ],
+    ids=lambda value: value[:12],
+)
+def test_a_value_that_cannot_be_read_is_one_short_line(value: str) -> None:
+    for name in ("select", "imitation.mixing", "ppo.clip"):
+        line = refusal(f"{name}={value}")
+        assert line.startswith(f"--set {name}=") and "not valid YAML" in line and len(line) < 250
+
+
 def test_an_unknown_setting_is_answered_with_the_closest() -> None:
     with pytest.raises(UnknownName) as caught:
         recipe_for("kit-pick", ["imitation.round=3"], None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import mujoco
 import numpy as np
@@ -13,11 +15,13 @@ import pytest
 
 from genba.envs import render
 from genba.envs.cell import dressed
-from genba.envs.errors import UnknownName
+from genba.envs.errors import BadInput, UnknownName
 from genba.envs.raycam import ray_picture
-from genba.envs.render import Film, film, frame, picture
+from genba.envs.render import Film, check_film, film, frame, picture
 from genba.envs.task import Task, get_task, task_ids
 from genba.envs.worlds import Worlds
+from genba.policies.run_release import run
+from genba.safety.replay import replay
 
 
 def started(task: Task, seed: int = 5) -> tuple[mujoco.MjModel, mujoco.MjData]:
@@ -136,3 +140,21 @@ def test_a_renderer_that_goes_takes_nothing_from_the_others(kit: Task) -> None:
     renderer = render.Renderer(model, (96, 54))  # the first one is freed while this one's context is current
     np.testing.assert_array_equal(renderer.draw(model, data), alone)
     assert alone.std() > 25
+
+
+def test_a_film_replaces_files_only(tmp_path: Path) -> None:
+    """Asked before anything is played: /dev/null, a folder or a pipe stay what they are."""
+    (tmp_path / "folder.webm").mkdir()
+    os.mkfifo(tmp_path / "pipe.webm")
+    for name in ("folder.webm", "pipe.webm", "a.mp4", "webm", "a"):
+        for ask in (
+            check_film,
+            lambda path: run("no-such-release", video=path),
+            lambda path: replay("no-such-check", 0, SimpleNamespace(), video=path),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(BadInput, match=f"^--video {tmp_path / name}: "):
+                ask(tmp_path / name)
+    (tmp_path / "old.webm").write_text("old")
+    for name in ("old.webm", "new.webm", "new.WEBM"):
+        check_film(tmp_path / name)
+    assert (tmp_path / "folder.webm").is_dir() and (tmp_path / "pipe.webm").is_fifo()
