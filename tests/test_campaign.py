@@ -21,7 +21,7 @@ from genba.envs.errors import BadInput
 from genba.envs.task import Task, get_task, task_ids
 from genba.safety.campaign import Campaign, UntilDecided, check, stopping
 from genba.safety.compare import compare, compared
-from genba.safety.evidence import Incomplete, missing_shards, read_evidence, shard_path
+from genba.safety.evidence import Incomplete, Tampered, missing_shards, read_evidence, shard_path
 from genba.safety.folders import attempts
 from genba.safety.progress import Progress
 from genba.safety.replay import replay, replays
@@ -264,6 +264,22 @@ def test_a_check_that_was_cut_between_looks_is_incomplete(tmp_path: Path) -> Non
         check(Expert(tmp_path), suite=SUITE, seed=7, resume=True, until=UntilDecided(24, 3))
     again = check(Expert(tmp_path), suite=SUITE, seed=7, resume=True, until=UNTIL)
     assert again.folder == result.folder and again.evidence.sha256 == result.evidence.sha256
+
+
+@pytest.mark.parametrize("until", [None, UNTIL])
+def test_a_shard_lost_after_the_end_is_played_again(tmp_path: Path, until: UntilDecided | None) -> None:
+    """The advice about a damaged shard, to delete it and go on, can be followed in a concluded check."""
+    first = check(Expert(tmp_path), suite=SUITE, seed=7, until=until)
+    kept, damaged = shards(first.folder), shard_path(first.folder, 2)
+    damaged.write_bytes(b"junk")
+    with pytest.raises(Tampered, match=r"delete it and go on with: genba check --resume"):
+        read_check(first.folder)
+    damaged.unlink()
+    again = check(Expert(tmp_path), suite=SUITE, seed=7, until=until, resume=True)
+    assert again.folder == first.folder and shards(again.folder) == kept
+    assert again.evidence.sha256 == first.evidence.sha256
+    with pytest.raises(BadInput, match="no unfinished check"):
+        check(Expert(tmp_path), suite=SUITE, seed=7, until=until, resume=True)
 
 
 def test_a_budget_that_cannot_be(tmp_path: Path) -> None:
