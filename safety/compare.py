@@ -178,9 +178,9 @@ def _quantities(a: Evidence, b: Evidence, confidence: float) -> Iterator[Differe
 def _margin(
     name: str, unit: str, a: NDArray[np.float64], b: NDArray[np.float64], confidence: float
 ) -> Iterator[Difference]:
-    """The low quantile of the margin, over the episodes in which both were put to the test."""
+    """The low quantile of the margin, over the episodes in which both were put to the test; none where all are one value."""
     tested = np.isfinite(a) & np.isfinite(b)
-    if not tested.any() or (np.ptp(a[tested]) == 0.0 and np.ptp(b[tested]) == 0.0):
+    if not tested.any() or np.ptp([a[tested], b[tested]]) == 0.0:
         return
     interval = paired_quantile_difference(a[tested], b[tested], LOW_SHARE, confidence)
     rank = max(int(np.ceil(LOW_SHARE * tested.sum())) - 1, 0)
