@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..envs.errors import BadInput, GenbaError
@@ -33,15 +34,18 @@ def attempts(run: Path) -> list[int]:
 
 
 def unfinished_check(run: Path) -> Path:
-    """The latest attempt that has a plan but no conclusion, or has lost its scan or shards that its conclusion rests on.
+    """The latest of `unfinished`. Raises BadInput when there is none."""
+    for folder in unfinished(run):
+        return folder
+    raise BadInput(f"{run}: no unfinished check to go on with; start one without --resume")
 
-    Raises BadInput when there is none.
-    """
+
+def unfinished(run: Path) -> Iterator[Path]:
+    """The attempts that have a plan but no conclusion, or have lost their scan or shards that the conclusion rests on, latest first."""
     for attempt in reversed(attempts(run)):
         folder = run / "checks" / f"{attempt:02d}"
         if (folder / PLAN).is_file() and not _whole(folder):
-            return folder
-    raise BadInput(f"{run}: no unfinished check to go on with; start one without --resume")
+            yield folder
 
 
 def _whole(folder: Path) -> bool:

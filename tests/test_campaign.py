@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -335,6 +336,40 @@ def test_compare_puts_what_got_worse_first(reference: Path, tmp_path: Path) -> N
     assert next(each for each in back.differences if each.what.startswith("cycle time")).word == "better"
     with pytest.raises(BadInput, match="differ in seed base"):
         compared(found.a, check(Expert(tmp_path / "x"), suite=SUITE, seed=8).evidence)
+
+
+def test_compare_passes_over_a_check_that_cannot_be_read(reference: Path, tmp_path: Path) -> None:
+    for run, data in (("a", b"junk"), ("b", b"")):
+        shutil.copytree(reference, tmp_path / run / "checks" / "02")
+        shutil.copytree(reference, tmp_path / run / "checks" / "01")
+        (tmp_path / run / "checks" / "01" / "plan.json").write_bytes(data)
+    found = compare(Expert(tmp_path / "a"), Expert(tmp_path / "b"), suite=SUITE, seed=7)
+    assert [each.folder.name for each in (found.a, found.b)] == ["02", "02"]
+    assert attempts(tmp_path / "a") == [1, 2]
+
+
+def test_compare_goes_on_with_what_it_began(reference: Path, tmp_path: Path) -> None:
+    """Also where another check was begun since; the advice is the one that helps."""
+    policy, calls = Expert(tmp_path), 0
+
+    def interrupt(action: Rows) -> Rows:
+        nonlocal calls
+        calls += 1
+        if calls == 40:
+            raise KeyboardInterrupt
+        return action
+
+    with pytest.raises(KeyboardInterrupt, match="are kept in .*; go on with the same genba compare"):
+        compare(replace(policy, change=interrupt), policy, suite=SUITE, seed=7)
+    first = tmp_path / "checks" / "01"
+    for number in (0, 1):
+        shutil.copy(shard_path(reference, number), shard_path(first, number))
+    began = shard_path(first, 0).stat().st_mtime_ns
+    shutil.copytree(first, tmp_path / "checks" / "02")
+    (tmp_path / "checks" / "02" / "plan.json").write_bytes(b"junk")
+    found = compare(policy, Expert(reference.parent.parent), suite=SUITE, seed=7)
+    assert found.a.folder == first and attempts(tmp_path) == [1, 2]
+    assert shards(first) == shards(reference) and shard_path(first, 0).stat().st_mtime_ns == began
 
 
 def test_a_nan_action_is_a_fault_finding(tmp_path: Path) -> None:
