@@ -93,7 +93,9 @@ def test_a_stream_whose_last_draw_has_no_effect_is_chosen_whole() -> None:
     assert "part.xy[0]" in names and "part.xy[1]" not in names
     episode = space.episode(0, Point("none", 0, space.nominal("none"), 1))
     assert episode.draws is not None and len(episode.draws["part.xy"]) == 2
-    task.place(Chosen(task.key, np.array([1]), {name: np.array([row]) for name, row in episode.draws.items()}))
+    task.place(
+        Chosen(task.key, np.array([1]), {name: np.array([row]) for name, row in episode.draws.items()})
+    )
 
 
 def test_no_check_judges_with_the_seeds_of_a_search() -> None:
