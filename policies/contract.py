@@ -58,7 +58,7 @@ class Contract(_Frozen):
         """`(n, A)` actions as commands in SI units."""
         scale = np.array([each.scale for each in self.action])
         offset = np.array([each.offset for each in self.action])
-        return np.asarray(action, np.float64) * scale + offset
+        return np.asarray(np.asarray(action, np.float64) * scale + offset)
 
 
 class Job(Protocol):
