@@ -120,7 +120,11 @@ class ForeignWorlds(Worlds):
             self.seen[world] = row
 
     def observation(self) -> NDArray[np.float32]:
-        """`(N, d)` float32: what the policy sees now. Call it once a tick."""
+        """`(N, d)` float32: what the policy sees now. Call it once a tick.
+
+        Where the environment gave no finite number, a number stands in for the sake of the rows beside it: such a world
+        ends in this tick's step as a fault, whatever the policy makes of it.
+        """
         seen = np.nan_to_num(self.seen)
         for disturbance in self.disturbances.values():
             seen = disturbance.observe(seen, self.steps)
@@ -130,7 +134,7 @@ class ForeignWorlds(Worlds):
         """Advance every world that is not done by one control step; `action` is `(N, A)`, clipped to the box."""
         active = ~self.done
         given = np.array(action, np.float64, order="C")
-        broken = active & ~np.isfinite(given).all(axis=1)
+        broken = active & ~(np.isfinite(given).all(axis=1) & np.isfinite(self.seen).all(axis=1))
         given[broken] = 0.0
         wanted = given.clip(self.foreign.low, self.foreign.high)
         clamped = active & (wanted != given).any(axis=1)
@@ -161,14 +165,27 @@ class ForeignWorlds(Worlds):
         if self._hashes is not None:
             self._hashes[world].update(recorder.block.data)
         data = recorder.data
-        sound = math.isfinite(reward) and np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()
+        sound = all(np.isfinite(each).all() for each in (reward, self.seen[world], data.qpos, data.qvel))
         if not sound or data.warning.number.any():
             return FAULT
         if not (terminated or truncated):
             return RUNNING
         if "is_success" in info:
-            return SUCCESS if info["is_success"] else self.foreign.terminated if terminated else TIMEOUT
+            if self._succeeded(info["is_success"]):
+                return SUCCESS
+            return self.foreign.terminated if terminated else TIMEOUT
         return self.foreign.terminated if terminated else SUCCESS
+
+    def _succeeded(self, says: object) -> bool:
+        """What `is_success` means. Raises BadInput for what is neither a truth nor a number: any text would count as success."""
+        with self._foreign_code():
+            value = says.item() if isinstance(says, np.ndarray | np.generic) else says
+        if not isinstance(value, bool | int | float) or math.isnan(value):
+            raise BadInput(
+                f"{self.foreign.environment}: is_success is {one_line(repr(says))[:60]}, expected true, false or a number; "
+                "mend what its step returns"
+            )
+        return bool(value)
 
     def _conclude(self, active: NDArray[np.bool_], reasons: NDArray[np.int64]) -> None:
         self.steps += active

@@ -54,6 +54,12 @@ class Contract(_Frozen):
         """The canonical JSON text."""
         return canonical_json(self.model_dump(mode="json"))
 
+    def commands(self, action: NDArray[np.floating]) -> NDArray[np.float64]:
+        """`(n, A)` actions as commands in SI units."""
+        scale = np.array([each.scale for each in self.action])
+        offset = np.array([each.offset for each in self.action])
+        return np.asarray(np.asarray(action, np.float64) * scale + offset)
+
 
 class Job(Protocol):
     """What a contract says of a task (`envs.task.Task`, which needs the simulator)."""

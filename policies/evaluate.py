@@ -163,8 +163,13 @@ class Comparison:
         return Interval(gap.estimate / base, gap.lower / base, gap.upper / base, gap.n)
 
     def margin_change(self, name: str) -> Interval:
-        """Change of a margin's 5 % quantile over all episodes, and its 95 % interval."""
-        return paired_quantile_difference(self.before.margins[name], self.after.margins[name], LOW_SHARE)
+        """Change of a margin's 5 % quantile over the episodes in which both were put to the test, and its 95 % interval, which shows
+        nothing where there are none: a margin is infinite where its constraint never applied."""
+        before, after = self.before.margins[name], self.after.margins[name]
+        tested = np.isfinite(before) & np.isfinite(after)
+        if not tested.any():
+            return Interval(0.0, -np.inf, np.inf, 0)
+        return paired_quantile_difference(before[tested], after[tested], LOW_SHARE)
 
     def line(self) -> str:
         """Before and after, for people."""

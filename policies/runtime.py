@@ -77,8 +77,17 @@ class Runtime:
             raise BadInput(
                 f"observation {what.name}: expected {what.low:g} to {what.high:g} {what.unit}, found {rows[row, column]:g}"
             )
-        given = self._policy.command(rows)
+        given = self._policy.command(rows) if self._policy.commands else self._by_contract(rows)
         return given if np.ndim(observation) == 2 else given[0]
+
+    def _by_contract(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The commands of a file that has actions only, held to their range as they were when it was judged."""
+        steps = np.zeros(len(rows), np.int64)
+        low, high = (
+            np.array(each) for each in zip(*((a.low, a.high) for a in self.contract.action), strict=True)
+        )
+        action = self._policy.act(rows, steps, steps).clip(low, high)
+        return self.contract.commands(action).astype(np.float32)
 
     def hold(self, last: ArrayLike) -> NDArray[np.float32]:
         """The command to stand still with, `(A,)`: no velocity, and the rest (a grip, a vacuum) as it was in `last`."""

@@ -59,8 +59,7 @@ def watched(constraints: Sequence[Constraint], table: SignalTable, rate_hz: floa
     """What a cell's monitor needs of its signal table."""
     used: dict[str, Signal] = {}
     for constraint in constraints:
-        formula, guard = parse_both(constraint)
-        for name in (*names(formula), *(names(guard) if guard is not None else ())):
+        for name in _read(constraint):
             used[name] = table[name]
     constants = {name: table.constants[name] for name in used if name in table.constants}
     return Watched(tuple(constraints), dict(sorted(used.items())), constants, rate_hz)
@@ -113,18 +112,34 @@ class Guard:
         self.monitor = Monitor(what.constraints, self.table, 1, dt or 1.0 / what.rate_hz, causal=True)
         self.not_monitored = self.monitor.not_monitored
         self._hard = np.array([each.hard for each in self.monitor.constraints], bool)
+        read = [_read(each) if each.hard else set() for each in self.monitor.constraints]
+        self._readers = {
+            name: np.array([name in each for each in read]) for name in sorted(set().union(*read))
+        }
+        self._silent = np.zeros(len(read), bool)
 
     def tick(self, signals: Mapping[str, ArrayLike]) -> Tick:
-        """Take in one sample of every signal at hand (SI units). A signal that is missing or no number stops the robot."""
+        """Take in one sample of every signal at hand (SI units). A signal that is missing or no number stops the robot where a hard
+        constraint reads it, also while the constraint's `when` is off: whoever is blind does not know that it is. An infinite distance
+        (nobody there) is a number."""
         block = {name: self._block(name, signals) for name in self.table}
         self.monitor.update(block)
-        now, worst = self.monitor.now[0], self.monitor.worst[0]
-        broken = tuple(self.monitor.ids[i] for i in np.flatnonzero(self._hard & ~(worst >= 0.0)))
+        silent = np.zeros_like(self._silent)
+        for name, readers in self._readers.items():
+            given = name in signals or name not in self.constants  # an infinite limit of the cell is none
+            if given and not (block[name] > -np.inf).all():
+                silent |= readers
+        self._silent |= silent
+        now, worst = np.where(silent, -np.inf, self.monitor.now[0]), self.monitor.worst[0]
+        broken = tuple(
+            self.monitor.ids[i] for i in np.flatnonzero(self._hard & ~(worst >= 0.0) | self._silent)
+        )
         return Tick(dict(zip(self.monitor.ids, now.tolist(), strict=True)), bool(broken), broken)
 
     def restart(self) -> None:
         """Begin anew, after a person has looked."""
         self.monitor.restart([0])
+        self._silent[:] = False
 
     def _block(self, name: str, signals: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         shape = self.table[name].shape
@@ -134,3 +149,9 @@ class Guard:
         if value.shape != shape:
             raise BadInput(f"signal {name}: expected shape {shape}, found {value.shape}")
         return value.reshape(1, 1, *shape)
+
+
+def _read(constraint: Constraint) -> set[str]:
+    """The signals that a constraint reads, those of its `when` among them."""
+    formula, guard = parse_both(constraint)
+    return {*names(formula), *(names(guard) if guard is not None else ())}

@@ -57,6 +57,7 @@ WORLDS = 256
 LOOK_EVERY = 256  # episodes at least, of a check that stops when it is decided
 BUDGET = 4  # times the suite's episodes: what such a check may use up to
 PROBED = (2, 3)  # observations at once: some policies answer one number of rows only
+RESUME = "--resume"
 VERSIONS = ("mujoco", "numpy", "onnxruntime")
 
 
@@ -66,11 +67,12 @@ def check(
     suite: str | Suite = "",
     seed: int | None = None,
     threads: int = 0,
-    resume: bool = False,
+    resume: bool | Path = False,
     say: Say | None = None,
     worlds: int = WORLDS,
     until: UntilDecided | None = None,
     scan: bool = False,
+    again: str = RESUME,
 ) -> CheckResult:
     """Judge a policy by a suite, leave the evidence in a numbered folder of the policy's run, and say the verdict.
 
@@ -78,11 +80,12 @@ def check(
         suite: a suite, its id or its file; by default the cell's own.
         seed: 0 to 999,999 fixes the judged episodes; None draws new ones for each attempt.
         threads: engine threads, 0 for all processors; never changes a result.
-        resume: go on with the latest unfinished check.
+        resume: go on with the latest unfinished check, or with the one in this folder.
         say: where progress goes (None: nowhere; on a terminal a bar is drawn on stderr).
         worlds: worlds that run together; never changes a result.
         until: stop as soon as it is decided, by bounds that hold at every look; None: the suite's number of episodes.
         scan: then look for what independent episodes cannot see (`scan.py`), unless FAIL is certain already.
+        again: how whoever is interrupted goes on, for messages.
 
     Raises:
         UnknownName, BadInput: a suite, seed or policy that cannot be used.
@@ -95,17 +98,17 @@ def check(
     binding = chosen.bind(task)
     _probe(policy, task)
     folder = (
-        resumed(policy, task, chosen, seed, until, scan)
+        resumed(policy, task, chosen, seed, until, scan, resume if isinstance(resume, Path) else None)
         if resume
         else begin(policy, task, chosen, binding, seed, until, scan)
     )
-    campaign = Campaign(folder, read_plan(folder), policy, task, binding)
+    campaign = Campaign(folder, read_plan(folder), policy, task, binding, again)
     monitor_s = campaign.run(worlds, threads, say)
     ran = time.perf_counter() - began
     evidence = read_evidence(folder)
     scanned(evidence, policy, task, binding, threads, say)
     result = conclude(evidence, time.perf_counter() - began, monitor_s / ran)
-    with writing(folder, "all episodes are kept; free some space and conclude with --resume"):
+    with writing(folder, f"all episodes are kept; free some space and conclude with {again}"):
         atomic_write_text(folder / CONCLUSION, plain_json(result.as_json()) + "\n")
     return result
 
@@ -212,9 +215,10 @@ def resumed(
     seed: int | None,
     until: UntilDecided | None = None,
     scan: bool = False,
+    folder: Path | None = None,
 ) -> Path:
-    """The unfinished check to go on with. Raises BadInput where going on would mix two checks."""
-    folder = unfinished_check(policy.folder)
+    """The unfinished check to go on with (None: the latest). Raises BadInput where going on would mix two checks."""
+    folder = folder or unfinished_check(policy.folder)
     plan = read_plan(folder)
     base = plan.seed_base if seed is None else seed
     asked = make_plan(policy, task, suite, suite.bind(task), base, until, scan)
@@ -257,6 +261,7 @@ class Campaign:
     policy: Policy
     task: Task
     binding: Binding
+    again: str = RESUME
 
     def run(self, worlds: int, threads: int, say: Say | None) -> float:
         """Run what is missing; returns the seconds of the whole that were spent in the monitor."""
@@ -319,7 +324,7 @@ class Campaign:
         left = sum(len(self.plan.shard(number)) for number in missing_shards(self.folder, self.plan))
         kept = self.plan.episodes - left
         of = f"{'at most ' if self.plan.looks else ''}{self.plan.episodes:,}"
-        return f"{kept:,} of {of} episodes are kept in {self.folder}; go on with --resume"
+        return f"{kept:,} of {of} episodes are kept in {self.folder}; go on with {self.again}"
 
 
 def _probe(policy: Policy, task: Task) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.errors import BadInput, printable
+from ..envs.errors import BadInput, GenbaError, printable
+from ..envs.platform import differences, fingerprint
 from ..envs.task import get_task
 from .campaign import check, make_plan
-from .evidence import Evidence, read_evidence, read_plan
-from .folders import CONCLUSION, attempts
+from .evidence import Evidence, platform_of, read_evidence, read_plan
+from .folders import CONCLUSION, attempts, unfinished
 from .policy import Judged
 from .progress import Say
 from .result_counts import violated
@@ -31,6 +33,7 @@ LOW_SHARE = 0.05  # the quantile of margins that is compared
 ORDER = {"worse": 0, "better": 1, "no difference shown": 2}
 ORDER_SHOWN, ALWAYS_SHOWN = ("worse", "better"), ("success", "cycle time")
 LISTED = 20
+AGAIN = "the same genba compare"
 
 
 @dataclass(frozen=True)
@@ -131,14 +134,27 @@ def compare(
 
 
 def _evidence(policy: Judged, suite: Suite, seed: int, threads: int, say: Say | None) -> Evidence:
-    """A finished check of exactly this plan, or a new one."""
+    """A finished check of exactly this plan, or an unfinished one that is gone on with, or a new one."""
     task = get_task(policy.task)
     wanted = make_plan(policy, task, suite, suite.bind(task), seed).sha256
+    left = [folder for folder in unfinished(policy.folder) if _is_of(folder, wanted)]
     for attempt in attempts(policy.folder):
         folder = policy.folder / "checks" / f"{attempt:02d}"
-        if (folder / CONCLUSION).is_file() and read_plan(folder).sha256 == wanted:
+        if (folder / CONCLUSION).is_file() and folder not in left and _is_of(folder, wanted):
             return read_evidence(folder)
-    return check(policy, suite=suite, seed=seed, threads=threads, say=say).evidence
+    here = fingerprint()
+    resume = next((folder for folder in left if not differences(platform_of(folder), here)), False)
+    return check(
+        policy, suite=suite, seed=seed, threads=threads, say=say, resume=resume, again=AGAIN
+    ).evidence
+
+
+def _is_of(check: Path, plan_sha256: str) -> bool:
+    """Whether a check has this plan; one whose plan cannot be read has another."""
+    try:
+        return read_plan(check).sha256 == plan_sha256
+    except GenbaError:
+        return False
 
 
 def compared(a: Evidence, b: Evidence) -> Comparison:
@@ -178,9 +194,9 @@ def _quantities(a: Evidence, b: Evidence, confidence: float) -> Iterator[Differe
 def _margin(
     name: str, unit: str, a: NDArray[np.float64], b: NDArray[np.float64], confidence: float
 ) -> Iterator[Difference]:
-    """The low quantile of the margin, over the episodes in which both were put to the test."""
+    """The low quantile of the margin, over the episodes in which both were put to the test; none where all are one value."""
     tested = np.isfinite(a) & np.isfinite(b)
-    if not tested.any() or (np.ptp(a[tested]) == 0.0 and np.ptp(b[tested]) == 0.0):
+    if not tested.any() or np.ptp([a[tested], b[tested]]) == 0.0:
         return
     interval = paired_quantile_difference(a[tested], b[tested], LOW_SHARE, confidence)
     rank = max(int(np.ceil(LOW_SHARE * tested.sum())) - 1, 0)

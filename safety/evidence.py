@@ -157,14 +157,15 @@ def read_evidence(folder: Path, end: int | None = None) -> Evidence:
     """Read a check and make sure that it is whole and agrees with its plan.
 
     Of a plan with looks, the evidence ends with one of them: the first `end` episodes, or (None) as far as it goes.
-    Whether it was right to stop there is for the verdict to say.
+    Whether it was right to stop there is for the verdict to say. A stored conclusion is about the whole, so only the whole
+    must agree with it.
 
     Raises:
         BadInput: no check there.
         Incomplete: shards are missing; says which and how to resume.
         Tampered: a plan, shard or row is not what was written.
     """
-    plan = read_plan(folder)
+    plan, whole = read_plan(folder), end is None
     end = _reached(folder, plan) if end is None else end
     shards = -(-end // plan.episodes_per_shard)
     missing = missing_shards(folder, plan, end)
@@ -177,7 +178,8 @@ def read_evidence(folder: Path, end: int | None = None) -> Evidence:
     parts = [checked_shard(folder, plan, number) for number in range(shards)]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     evidence = Evidence(folder, plan, columns)
-    _agree_with_conclusion(evidence)
+    if whole:
+        _agree_with_conclusion(evidence)
     return evidence
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, GenbaError
+from .evidence import missing_shards, read_plan
 
 PLAN, CONCLUSION, FINDINGS, SCAN = "plan.json", "check.json", "findings.json", "scan.json"
 MANIFEST = "MANIFEST.sha256"  # makes a folder a release, to which nothing may be added
@@ -33,23 +35,52 @@ def attempts(run: Path) -> list[int]:
 
 
 def unfinished_check(run: Path) -> Path:
-    """The latest attempt that has a plan but no conclusion, or has lost its scan. Raises BadInput when there is none."""
+    """The latest of `unfinished`. Raises BadInput when there is none."""
+    for folder in unfinished(run):
+        return folder
+    raise BadInput(f"{run}: no unfinished check to go on with; start one without --resume")
+
+
+def unfinished(run: Path) -> Iterator[Path]:
+    """The attempts that have a plan but no conclusion, or have lost their scan or shards that the conclusion rests on, latest first."""
     for attempt in reversed(attempts(run)):
         folder = run / "checks" / f"{attempt:02d}"
-        if (folder / PLAN).is_file() and (not (folder / CONCLUSION).is_file() or _lost_its_scan(folder)):
-            return folder
-    raise BadInput(f"{run}: no unfinished check to go on with; start one without --resume")
+        if (folder / PLAN).is_file() and not _whole(folder):
+            yield folder
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a check was concluded and what it was concluded from is still there."""
+    return (folder / CONCLUSION).is_file() and not _lost_its_scan(folder) and not _lost_shards(folder)
 
 
 def _lost_its_scan(folder: Path) -> bool:
     """Whether a check was concluded with a scan that is gone, or with what can no longer be read."""
     if (folder / SCAN).is_file():
         return False
+    concluded = _concluded(folder)
+    return concluded is None or (isinstance(concluded, dict) and bool(concluded.get("scan")))
+
+
+def _lost_shards(folder: Path) -> bool:
+    """Whether a check was concluded from shards that are gone; of what is damaged otherwise, its reader says more."""
+    concluded = _concluded(folder)
+    episodes = concluded.get("episodes") if isinstance(concluded, dict) else None
+    if not isinstance(episodes, int):
+        return False
     try:
-        concluded = json.loads((folder / CONCLUSION).read_text(encoding="utf-8"))
+        plan = read_plan(folder)
+        return bool(missing_shards(folder, plan, min(episodes, plan.episodes)))
+    except GenbaError:
+        return False
+
+
+def _concluded(folder: Path) -> object:
+    """What `check.json` says, None where it cannot be read."""
+    try:
+        return json.loads((folder / CONCLUSION).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return True
-    return isinstance(concluded, dict) and bool(concluded.get("scan"))
+        return None
 
 
 def find_check(where: str | Path) -> Path:

@@ -8,7 +8,7 @@ Severities go from 1 to the largest that the suite has of a disturbance, and one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +67,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Space:
-    """The draws that have an effect: of the start, and of each disturbance; the suite's severities of each."""
+    """The draws that have an effect: of the start, and of each disturbance; the suite's severities of each; and how many draws each
+    stream has in all, with those that have no effect."""
 
     start: tuple[Draw, ...]
     of_disturbance: Mapping[str, tuple[Draw, ...]]
     severities: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def disturbances(self) -> tuple[str, ...]:
@@ -112,7 +114,7 @@ class Space:
         """The episode that a point stands for."""
         chosen: dict[str, list[float]] = {}
         for draw, value in zip(self.draws(point.disturbance), point.values.tolist(), strict=True):
-            row = chosen.setdefault(draw.stream, [])
+            row = chosen.setdefault(draw.stream, [0.5] * self.sizes.get(draw.stream, 0))
             row += [0.5] * (draw.component + 1 - len(row))
             row[draw.component] = value
         draws = {stream: tuple(row) for stream, row in chosen.items()}
@@ -133,16 +135,26 @@ def space_of(worlds: Worlds, conditions: Sequence[Condition]) -> Space:
                 *severities.get(condition.disturbance, ()),
                 condition.severity,
             )
-    of_disturbance = {name: _draws_of(worlds, name) for name in severities}
-    return Space(tuple(_with_effect(worlds.task)), of_disturbance, severities)
+    start = _noted_start(worlds.task)
+    noted = {name: _noted_of(worlds, name) for name in severities}
+    of_disturbance = {name: tuple(_draws(each)) for name, each in noted.items()}
+    sizes = {stream: size for each in (start, *noted.values()) for stream, size in each.sizes.items()}
+    return Space(tuple(_with_effect(worlds.task, start)), of_disturbance, severities, sizes)
 
 
-def _draws_of(worlds: Worlds, disturbance: str) -> tuple[Draw, ...]:
+def _noted_of(worlds: Worlds, disturbance: str) -> Noted:
     """What a disturbance draws at the start of an episode."""
     ids = np.arange(2)
     noted = Noted(worlds.task.key, ids, {})
     worlds.disturbances[disturbance].assign(ids, np.zeros(2, np.int64), noted)
-    return tuple(_draws(noted))
+    return noted
+
+
+def _noted_start(task: Task) -> Noted:
+    """What the start draws."""
+    noted = Noted(task.key, np.arange(BACKGROUNDS), {})
+    task.place(noted)
+    return noted
 
 
 def _draws(noted: Noted) -> Iterable[Draw]:
@@ -151,11 +163,10 @@ def _draws(noted: Noted) -> Iterable[Draw]:
             yield Draw(stream, component, noted.counts.get(stream, 0))
 
 
-def _with_effect(task: Task) -> Iterable[Draw]:
-    """The draws that change the start, tried one by one against random starts."""
+def _with_effect(task: Task, noted: Noted) -> Iterable[Draw]:
+    """The draws of those noted that change the start, tried one by one against random starts."""
     seeds = np.arange(BACKGROUNDS)
-    noted = Noted(task.key, seeds, {})
-    reference = _bytes(task, noted)
+    reference = _bytes(task, Noted(task.key, seeds, {}))
     for draw in _draws(noted):
         changed = False
         for value in (EDGE, 1.0 - EDGE):

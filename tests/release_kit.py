@@ -22,8 +22,10 @@ TASK = "conveyor-sort"
 STILL = (0.0, 0.0, 0.0, 0.0, -1.0)
 
 
-def onnx_bytes(contract: Contract, action: tuple[float, ...] = STILL, scale: float = 1.0) -> bytes:
-    """A policy that always does the same: `action`, and `command` as the contract says, times `scale`."""
+def onnx_bytes(
+    contract: Contract, action: tuple[float, ...] = STILL, scale: float = 1.0, command: bool = True
+) -> bytes:
+    """A policy that always does the same: `action`, and (`command`) `command` as the contract says, times `scale`."""
     columns, channels = len(contract.observation), len(contract.action)
     constants = {
         "weights": np.zeros((columns, channels), np.float32),
@@ -37,7 +39,7 @@ def onnx_bytes(contract: Contract, action: tuple[float, ...] = STILL, scale: flo
     ]
     outputs = [
         helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", channels]) for n in ("action", "command")
-    ]
+    ][: 2 if command else 1]
     graph = helper.make_graph(
         nodes,
         "constant",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from genba.envs.errors import BadInput
 from genba.envs.task import Task, get_task, task_ids
 from genba.safety.campaign import Campaign, UntilDecided, check, stopping
 from genba.safety.compare import compare, compared
-from genba.safety.evidence import Incomplete, missing_shards, read_evidence, shard_path
+from genba.safety.evidence import Incomplete, Tampered, missing_shards, read_evidence, shard_path
 from genba.safety.folders import attempts
 from genba.safety.progress import Progress
 from genba.safety.replay import replay, replays
@@ -266,6 +267,22 @@ def test_a_check_that_was_cut_between_looks_is_incomplete(tmp_path: Path) -> Non
     assert again.folder == result.folder and again.evidence.sha256 == result.evidence.sha256
 
 
+@pytest.mark.parametrize("until", [None, UNTIL])
+def test_a_shard_lost_after_the_end_is_played_again(tmp_path: Path, until: UntilDecided | None) -> None:
+    """The advice about a damaged shard, to delete it and go on, can be followed in a concluded check."""
+    first = check(Expert(tmp_path), suite=SUITE, seed=7, until=until)
+    kept, damaged = shards(first.folder), shard_path(first.folder, 2)
+    damaged.write_bytes(b"junk")
+    with pytest.raises(Tampered, match=r"delete it and go on with: genba check --resume"):
+        read_check(first.folder)
+    damaged.unlink()
+    again = check(Expert(tmp_path), suite=SUITE, seed=7, until=until, resume=True)
+    assert again.folder == first.folder and shards(again.folder) == kept
+    assert again.evidence.sha256 == first.evidence.sha256
+    with pytest.raises(BadInput, match="no unfinished check"):
+        check(Expert(tmp_path), suite=SUITE, seed=7, until=until, resume=True)
+
+
 def test_a_budget_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--at-most 2: expected 3"):
         check(Expert(tmp_path), suite=SUITE, until=UntilDecided(2))
@@ -319,6 +336,40 @@ def test_compare_puts_what_got_worse_first(reference: Path, tmp_path: Path) -> N
     assert next(each for each in back.differences if each.what.startswith("cycle time")).word == "better"
     with pytest.raises(BadInput, match="differ in seed base"):
         compared(found.a, check(Expert(tmp_path / "x"), suite=SUITE, seed=8).evidence)
+
+
+def test_compare_passes_over_a_check_that_cannot_be_read(reference: Path, tmp_path: Path) -> None:
+    for run, data in (("a", b"junk"), ("b", b"")):
+        shutil.copytree(reference, tmp_path / run / "checks" / "02")
+        shutil.copytree(reference, tmp_path / run / "checks" / "01")
+        (tmp_path / run / "checks" / "01" / "plan.json").write_bytes(data)
+    found = compare(Expert(tmp_path / "a"), Expert(tmp_path / "b"), suite=SUITE, seed=7)
+    assert [each.folder.name for each in (found.a, found.b)] == ["02", "02"]
+    assert attempts(tmp_path / "a") == [1, 2]
+
+
+def test_compare_goes_on_with_what_it_began(reference: Path, tmp_path: Path) -> None:
+    """Also where another check was begun since; the advice is the one that helps."""
+    policy, calls = Expert(tmp_path), 0
+
+    def interrupt(action: Rows) -> Rows:
+        nonlocal calls
+        calls += 1
+        if calls == 40:
+            raise KeyboardInterrupt
+        return action
+
+    with pytest.raises(KeyboardInterrupt, match="are kept in .*; go on with the same genba compare"):
+        compare(replace(policy, change=interrupt), policy, suite=SUITE, seed=7)
+    first = tmp_path / "checks" / "01"
+    for number in (0, 1):
+        shutil.copy(shard_path(reference, number), shard_path(first, number))
+    began = shard_path(first, 0).stat().st_mtime_ns
+    shutil.copytree(first, tmp_path / "checks" / "02")
+    (tmp_path / "checks" / "02" / "plan.json").write_bytes(b"junk")
+    found = compare(policy, Expert(reference.parent.parent), suite=SUITE, seed=7)
+    assert found.a.folder == first and attempts(tmp_path) == [1, 2]
+    assert shards(first) == shards(reference) and shard_path(first, 0).stat().st_mtime_ns == began
 
 
 def test_a_nan_action_is_a_fault_finding(tmp_path: Path) -> None:

@@ -23,7 +23,15 @@ from genba.safety.evidence import (
     shard_path,
 )
 from genba.safety.folders import unfinished_check
-from genba.safety.plan import Assessed, NotAssessed, Plan, PolicyIdentity, episodes_per_shard, fresh_seed_base
+from genba.safety.plan import (
+    Assessed,
+    Looks,
+    NotAssessed,
+    Plan,
+    PolicyIdentity,
+    episodes_per_shard,
+    fresh_seed_base,
+)
 from genba.safety.result import conclude, read_check
 from genba.safety.suite import Suite
 from genba.tests.evidence_kit import KEPT, make_plan, make_row, small_suite, write
@@ -196,3 +204,12 @@ def test_a_conclusion_of_other_evidence_is_refused(check: Path) -> None:
     (check / "check.json").write_text("{")
     with pytest.raises(Tampered, match="is damaged"):
         read_evidence(check)
+
+
+def test_a_conclusion_is_about_the_whole_and_not_about_its_beginning(suite: Suite, tmp_path: Path) -> None:
+    """Going on with a concluded check looks at its beginning first."""
+    folder = write(tmp_path, make_plan(suite, looks=Looks(every=26), episodes_per_shard=13))
+    result = conclude(read_evidence(folder))
+    atomic_write_text(folder / "check.json", plain_json(result.as_json()))
+    assert len(read_evidence(folder, 26)) == 26
+    assert read_evidence(folder).sha256 == result.evidence.sha256

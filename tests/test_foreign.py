@@ -63,7 +63,36 @@ class Says(AntEnv):
         return seen, reward, ended, late, {**info, "is_success": self.data.qpos[0] > 0.0}
 
 
-ENTRIES = {"Ant": AntEnv, "Raises": Raises, "Hides": Hides, "Says": Says}
+class Blind(AntEnv):
+    """Sees no number after the reset; `first`, already at it."""
+
+    first = False
+
+    def _get_obs(self) -> NDArray[np.float64]:
+        seen = np.array(super()._get_obs())  # type: ignore[no-untyped-call]
+        if self.first or self.data.time > 0.0:
+            seen[3] = np.nan
+        return seen
+
+
+class BlindAtOnce(Blind):
+    """Never sees a number."""
+
+    first = True
+
+
+class Mumbles(AntEnv):
+    """Tells of success in words."""
+
+    def step(self, action: Any) -> Any:
+        seen, reward, ended, late, info = super().step(action)  # type: ignore[no-untyped-call]
+        return seen, reward, ended, late, {**info, "is_success": "no"}
+
+
+ENTRIES = {
+    "Ant": AntEnv, "Raises": Raises, "Hides": Hides, "Says": Says, "Blind": Blind, "BlindAtOnce": BlindAtOnce,
+    "Mumbles": Mumbles,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -264,6 +293,17 @@ def test_an_action_that_is_no_number_is_a_fault_and_one_too_large_is_clamped(tmp
     assert check(large, suite=small(2), seed=5).evidence.columns["limits_active"].tolist() == [1.0, 1.0]
 
 
+@pytest.mark.filterwarnings("ignore")  # Gymnasium warns of it, too
+@pytest.mark.parametrize("name", ["Blind", "BlindAtOnce"])
+def test_an_observation_that_is_no_number_is_a_fault(tmp_path: Path, name: str) -> None:
+    still = swinging(
+        tmp_path, lambda seen: np.zeros((len(seen), 8), np.float32), task=f"gym:genba-test/{name}-v0"
+    )
+    result = check(still, suite=small(3), seed=5)
+    assert result.evidence.columns["reason"].tolist() == ["fault"] * 3 and result.verdict.word == "FAIL"
+    assert result.evidence.columns["steps"].tolist() == [1] * 3
+
+
 def test_an_environment_that_tells_of_success_is_believed(tmp_path: Path) -> None:
     evidence = check(swinging(tmp_path, task="gym:genba-test/Says-v0"), suite=small(12), seed=5).evidence
     assert set(evidence.columns["reason"].tolist()) == {"success", "timeout", "terminated"}
@@ -309,6 +349,7 @@ def test_rates_that_are_no_whole_numbers_are_kept() -> None:
         (["--env", "genba-test/Ant-v0", "--suite", "basic"], "unknown disturbance of gym:genba-test/Ant-v0"),
         (["--task", "conveyor-sort", "--suite", "generic"], "unknown disturbance of conveyor-sort"),
         (["--env", "genba-test/Raises-v0"], "the environment failed (RuntimeError: out of luck)"),
+        (["--env", "genba-test/Mumbles-v0"], "is_success is 'no', expected true, false or a number"),
         (["--env", "genba-test/Hides-v0"], "made 1 physics steps through mujoco.mj_step, expected 5"),
     ],
 )

@@ -346,6 +346,19 @@ def test_a_wider_margin_is_a_gain_unless_it_costs_time() -> None:
     assert "5 % quantile of separation +0.02 m (+0.02 to +0.02)" in Comparison(near, wider).line()
 
 
+def test_a_margin_that_never_applied_in_an_episode_is_left_out_there() -> None:
+    n = 400
+    yes, no, cycle = np.ones(n, bool), np.zeros(n, bool), np.random.default_rng(1).normal(4.0, 0.3, n)
+    spread = np.random.default_rng(0).normal(0.15, 0.03, n)
+    near = Held(yes, cycle, no, yes, {"separation": np.where(np.arange(n) % 4, spread, np.inf)})
+    wider = Held(yes, cycle, no, yes, {"separation": np.where(np.arange(n) % 5, spread + 0.02, np.inf)})
+    change = Comparison(near, wider).margin_change("separation")
+    assert change.n == 240 and change.lower > 0.0 and Comparison(near, wider).accepted
+    never = Held(yes, cycle - 0.2, no, yes, {"separation": np.full(n, np.inf)})
+    assert Comparison(near, never).accepted, "faster, and nothing shown of the margin"
+    assert "5 % quantile of separation +0 m (-inf to +inf)" in Comparison(near, never).line()
+
+
 def test_a_hard_limit_of_the_suite_that_breaks_is_counted(tasks: dict[str, Task]) -> None:
     """The numbers that choose are the judge's own."""
     task = tasks["kit-pick"]

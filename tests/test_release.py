@@ -19,6 +19,8 @@ from genba.policies.contract import contract_of
 from genba.policies.manifest import verify_manifest
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.policies.release import release
+from genba.policies.run_release import run
+from genba.policies.runtime import Runtime
 from genba.safety.campaign import check
 from genba.safety.evidence import expected_columns, read_evidence, rows_sha256, shard_path
 from genba.safety.scan_files import FILE, write_scan
@@ -175,6 +177,22 @@ def test_outputs_must_be_what_the_contract_says(
     atomic_write_bytes(folder / "policy.onnx", onnx_bytes(contract_of(get_task(TASK)), action, scale))
     assert make_check(folder).passed
     assert message in refused(folder, tmp_path / "out")
+
+
+def test_a_file_with_actions_only_is_released_and_runs(tmp_path: Path) -> None:
+    """What somebody brings need not know commands; they are made of its actions as the contract says."""
+    contract = contract_of(get_task(TASK))
+    action = (0.01, 0.0, -0.02, 0.0, -1.0)
+    folder = tmp_path / "run"
+    atomic_write_bytes(folder / "policy.onnx", onnx_bytes(contract, action, command=False))
+    check(FilePolicy(folder), suite=easy_suite(), seed=5)
+    made = release(folder, tmp_path / "releases").folder
+    runtime = Runtime(made)
+    wanted = np.array(action) * [each.scale for each in contract.action]
+    one = runtime.command(np.zeros(len(contract.observation)))
+    assert one.shape == (5,) and one.dtype == np.float32 and np.allclose(one, wanted)
+    assert runtime.command(np.zeros((3, len(contract.observation)))).shape == (3, 5)
+    assert len(run(made, episodes=1).rows) == 1
 
 
 def test_a_scan_that_was_altered_is_found_out(tmp_path: Path) -> None:

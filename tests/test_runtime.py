@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 
 from genba.envs.errors import BadInput, Refused, UnknownName
-from genba.envs.task import get_task
+from genba.envs.task import Task, get_task
+from genba.envs.worlds import Worlds
 from genba.policies.contract import contract_of
 from genba.policies.load import load_for_check, load_policy
 from genba.policies.manifest import verify_manifest, write_manifest
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.policies.run_release import run
 from genba.policies.runtime import Runtime
-from genba.policies.watch import Watched, read_watched
+from genba.policies.watch import Guard, Watched, read_watched, watched
 from genba.safety.campaign import check
-from genba.safety.constraints import Constraint, Source
+from genba.safety.constraints import Constraint, Source, parse_both
 from genba.safety.evidence import read_evidence, shard_path
+from genba.safety.formula import names
 from genba.safety.replay import replay
+from genba.safety.suite import load_suite, suite_for
 from genba.tests.release_kit import TASK, easy_suite, onnx_bytes
 
 Row = dict[str, Any]
@@ -101,6 +104,31 @@ def test_the_guard_stops_and_says_what_it_cannot_watch(made: Path) -> None:
     assert guard.tick({"tcp.speed": 0.0}).broken == ("workspace",), "a signal that is silent stops the robot"
     with pytest.raises(UnknownName, match="unknown signal 'tcp.sped'. Did you mean tcp.speed"):
         runtime.guard(available=["tcp.sped"])
+
+
+def test_a_signal_that_is_missing_stops_whatever_the_guards_say(tasks: dict[str, Task]) -> None:
+    """In kit-pick, of each signal that a hard limit reads; and nothing stops a robot that all of them are given of."""
+    task = tasks["kit-pick"]
+    assessed = [bound.constraint for bound in load_suite(suite_for("kit-pick")).bind(task).assessed]
+    what = watched(assessed, task.table, task.physics_hz)
+    worlds = Worlds(task, 2, 1)
+    worlds.reset(np.arange(2), np.array([1, 2]))
+    worlds.step(np.zeros((2, len(task.action_names))))
+    now = {name: np.array(worlds.signals.now[name][0]) for name in what.signals}
+    guard = Guard(what)
+    assert not guard.tick(now).stop and not guard.tick(now).stop, "all is there"
+    hard = {name for each in assessed if each.hard for name in names(parse_both(each)[0])}
+    assert {"separation.margin", "worker.contact.force", "part.pos"} <= hard
+    for name in sorted(hard - set(what.constants)):
+        assert guard.tick({**now, name: np.nan * now[name]}).stop, name
+        assert guard.tick({each: now[each] for each in now if each != name}).stop, name
+        assert guard.tick(now).stop, "a stop lasts"
+        guard.restart()
+        assert not guard.tick(now).stop
+    silent = guard.tick({each: now[each] for each in now if each != "separation.margin"})
+    assert silent.broken == ("separation",) and silent.margins["separation"] == -np.inf
+    guard.restart()
+    assert not guard.tick({**now, "separation.margin": np.inf}).stop, "nobody is there"
 
 
 def test_run_plays_a_release_with_its_monitor(made: Path, tmp_path: Path) -> None:

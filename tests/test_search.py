@@ -86,6 +86,18 @@ def test_the_space_leaves_out_what_changes_nothing_and_knows_what_a_disturbance_
     assert space.most("push") == 3 and space.most("none") == 0
 
 
+def test_a_stream_whose_last_draw_has_no_effect_is_chosen_whole() -> None:
+    task = get_task("kit-pick,tote.spread.y=0")
+    space = space_of(Worlds(task, 2, 1), ())
+    names = [draw.name for draw in space.start]
+    assert "part.xy[0]" in names and "part.xy[1]" not in names
+    episode = space.episode(0, Point("none", 0, space.nominal("none"), 1))
+    assert episode.draws is not None and len(episode.draws["part.xy"]) == 2
+    task.place(
+        Chosen(task.key, np.array([1]), {name: np.array([row]) for name, row in episode.draws.items()})
+    )
+
+
 def test_no_check_judges_with_the_seeds_of_a_search() -> None:
     largest = SEED_RANGES["judge"] + (SEEDS_PER_BASE + 2**32) * SEEDS_PER_BASE
     assert largest < SEED_RANGES["search"] < 2**53

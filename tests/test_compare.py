@@ -1,0 +1,35 @@
+"""Two checks side by side: what is compared, on made-up rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genba.safety.compare import Difference, compared
+from genba.safety.evidence import Evidence, read_evidence
+from genba.tests.evidence_kit import make_plan, small_suite, write
+
+
+def holding(folder: Path, margin: float, episodes: int = 52) -> Evidence:
+    """A check in which `joint-position` always has the same margin."""
+    each = episodes // len(small_suite().conditions)
+    suite = small_suite().model_copy(update={"episodes_per_condition": each})
+    plan = make_plan(suite, episodes=episodes, episodes_per_condition=each)
+    changes = {index: {"margin.joint-position": margin, "cycle_s": 5.0} for index in range(episodes)}
+    return read_evidence(write(folder, plan, changes))
+
+
+def margins(a: Evidence, b: Evidence) -> list[Difference]:
+    return [each for each in compared(a, b).differences if each.what == "joint-position, 5 % margin"]
+
+
+def test_margins_that_never_vary_are_told_apart(tmp_path: Path) -> None:
+    far, near = holding(tmp_path / "a", 0.5, 520), holding(tmp_path / "b", 0.01, 520)
+    (found,) = margins(far, near)
+    assert (found.a, found.b, found.word) == (0.5, 0.01, "worse")
+    assert found.interval.estimate == pytest.approx(-0.49)
+
+
+def test_margins_that_are_all_one_value_say_nothing(tmp_path: Path) -> None:
+    assert not margins(holding(tmp_path / "a", 0.5), holding(tmp_path / "b", 0.5))
