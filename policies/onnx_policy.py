@@ -57,7 +57,7 @@ class OnnxPolicy:
         """`(n, A)` commands in the SI units of the contract."""
         if not self.commands:
             raise BadInput(
-                f"{self.path}: has no output 'command'; export it with genba train or genba import"
+                f"{self.path}: has no output 'command'; export it with genba train"
             )
         return self._asked("command", observation)
 
