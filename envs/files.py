@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound="BaseModel")
 CHUNK = 1 << 20
+MANIFEST = "MANIFEST.sha256"  # makes a folder a release, to which nothing may be added
 FOUND_LENGTH = 60
 MOST_VALUES, DEEPEST = 1_000_000, 100  # of a YAML file with its aliases written out
 LARGEST_BITS = 1000  # of an integer: any float holds it

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..envs.errors import BadInput, Refused
-from ..envs.files import atomic_write_text, sha256_file
-from ..safety.folders import MANIFEST
+from ..envs.files import MANIFEST, atomic_write_text, sha256_file
 
 NAME = MANIFEST
 

@@ -56,9 +56,7 @@ class OnnxPolicy:
     def command(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """`(n, A)` commands in the SI units of the contract."""
         if not self.commands:
-            raise BadInput(
-                f"{self.path}: has no output 'command'; export it with genba train"
-            )
+            raise BadInput(f"{self.path}: has no output 'command'; export it with genba train")
         return self._asked("command", observation)
 
     def _asked(self, output: str, observation: NDArray[np.float32]) -> NDArray[np.float32]:

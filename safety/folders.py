@@ -10,7 +10,6 @@ from ..envs.errors import BadInput, GenbaError
 from .evidence import missing_shards, read_plan
 
 PLAN, CONCLUSION, FINDINGS, SCAN = "plan.json", "check.json", "findings.json", "scan.json"
-MANIFEST = "MANIFEST.sha256"  # makes a folder a release, to which nothing may be added
 
 
 def new_check(run: Path) -> tuple[Path, int]:

@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from ..envs.errors import BadInput
-from ..envs.files import asset, atomic_write_text, writing
+from ..envs.files import MANIFEST, asset, atomic_write_text, writing
 from ..envs.parameters import folder_name
 from ..envs.task import Task, get_task
-from .folders import MANIFEST, attempt_of
+from .folders import attempt_of
 from .policy import Policy
 from .replay import TOLERANCE, Replayed
 from .report_episodes import Chosen, Picture, Told, tell, worst_episodes

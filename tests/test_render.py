@@ -150,7 +150,7 @@ def test_a_film_replaces_files_only(tmp_path: Path) -> None:
         for ask in (
             check_film,
             lambda path: run("no-such-release", video=path),
-            lambda path: replay("no-such-check", 0, SimpleNamespace(), video=path),  # type: ignore[arg-type]
+            lambda path: replay("no-such-check", 0, SimpleNamespace(), video=path),
         ):
             with pytest.raises(BadInput, match=f"^--video {tmp_path / name}: "):
                 ask(tmp_path / name)
