@@ -96,7 +96,7 @@ def bench_gate(
             bench.keep(job, known[job.key])
         if say is not None:
             say(f"gate {number} of {len(jobs)}: {' '.join(filter(None, job.key))}: {_said(known[job.key])}")
-    path = out / (f"{PAGE}-{'-'.join(cells)}.md" if tasks else f"{PAGE}.md")
+    path = out / (f"{PAGE}-{'-'.join(cells)}.md" if tasks and cells != CELLS else f"{PAGE}.md")
     result = GateResult(tuple((job.key, known[job.key]) for job in jobs), cells, quick, seed, path)
     atomic_write_text(path, page(result))
     return result
