@@ -177,7 +177,7 @@ def test_resume_refuses_to_mix_checks(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         check(
-            Expert(tmp_path, change=lambda action: stop(action) if len(action) > 2 else action),
+            Expert(tmp_path, change=lambda action: stop(action) if len(action) > 3 else action),
             suite=SUITE,
             seed=7,
         )

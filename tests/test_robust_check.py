@@ -181,7 +181,7 @@ def test_a_shard_that_stops_in_its_middle_is_one_line_and_not_kept(reference: Pa
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def limited(action: Rows) -> Rows:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most if len(action) > 2 else soft, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most if len(action) > 3 else soft, hard))
         return action
 
     try:
