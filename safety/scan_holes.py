@@ -135,9 +135,8 @@ def holes(
     again = follower.wrong(suspects, [each.held for each in suspects], AGAIN, rules)
     left = [each for each, count in zip(suspects, again, strict=True) if count >= STILL * AGAIN]
     left = left[:FOLLOWED]
-    left = _freed(follower, left, rules, lambda each: _kinds(each.held))
-    left = [each for each in left if len({_kind(name) for name in each.held}) <= KINDS]
-    left = _freed(follower, left, rules, lambda each: [frozenset([name]) for name in each.held])
+    left = _freed(follower, left, rules, _kinds, lambda each, group: 1, KINDS)
+    left = _freed(follower, left, rules, _single, _numbers, NUMBERS)
     left = _unlike([each for each in left if each.held and each.numbers <= NUMBERS])
     for each in left:
         each.reasons.clear()
@@ -163,50 +162,71 @@ def _kind(name: str) -> str:
     return name.split(".")[0]
 
 
-def _kinds(names: Sequence[str]) -> list[frozenset[str]]:
-    """Start quantities by kind: all of `reach.start`, `reach.stay`, ..., then those of the next."""
-    kinds = dict.fromkeys(_kind(name) for name in names)
-    return [frozenset(name for name in names if _kind(name) == kind) for kind in kinds]
+Group = frozenset[str]
+
+
+def _kinds(suspect: Suspect) -> list[Group]:
+    """What is held by kind: all of `reach.start`, `reach.stay`, ..., then those of the next."""
+    kinds = dict.fromkeys(_kind(name) for name in suspect.held)
+    return [frozenset(name for name in suspect.held if _kind(name) == kind) for kind in kinds]
+
+
+def _single(suspect: Suspect) -> list[Group]:
+    return [frozenset([name]) for name in suspect.held]
+
+
+def _numbers(suspect: Suspect, group: Group) -> int:
+    """How many quantities of a group are no choices."""
+    return sum(len(suspect.draws[name]) for name in group if name not in suspect.choices)
 
 
 def _freed(
     follower: Follower,
     suspects: Sequence[Suspect],
     rules: Rules,
-    groups_of: Callable[[Suspect], Sequence[frozenset[str]]],
+    groups_of: Callable[[Suspect], Sequence[Group]],
+    weight: Callable[[Suspect, Group], int],
+    most: int,
 ) -> list[Suspect]:
-    """Suspects that hold no more than the groups without which they no longer go wrong.
+    """Suspects that hold no more than the groups without which they no longer go wrong; those with more than `most` of them are dropped.
 
     Each group is left to chance by itself, all in one batch; then all that were not missed at once. Who no longer goes wrong then hangs
     on one of several, and is asked about them one after another.
     """
-    pairs = [(each, group) for each in suspects for group in groups_of(each)]
-    counts = follower.wrong(
-        [each for each, _ in pairs], [_without(each.held, group) for each, group in pairs], NARROW, rules
-    )
-    idle: list[list[frozenset[str]]] = [
-        [group for (who, group), count in zip(pairs, counts, strict=True) if who is each and _still(count)]
-        for each in suspects
-    ]
-    bare = [_without(each.held, *groups) for each, groups in zip(suspects, idle, strict=True)]
-    together = follower.wrong(suspects, bare, NARROW, rules)
-    for each, names, groups, count in zip(suspects, bare, idle, together, strict=True):
-        if _still(count):
-            each.held = names
-            continue
-        for group in groups:
-            tried = _without(each.held, group)
-            if _still(follower.wrong([each], [tried], NARROW, rules)[0]):
-                each.held = tried
-    return list(suspects)
+    asked = [(each, group) for each in suspects for group in groups_of(each)]
+    still = _still_wrong(follower, asked, rules)
+    idle: dict[int, list[Group]] = {id(each): [] for each in suspects}
+    needed = dict.fromkeys(idle, 0)
+    for (each, group), wrong in zip(asked, still, strict=True):
+        if wrong:
+            idle[id(each)].append(group)
+        else:
+            needed[id(each)] += weight(each, group)
+    left = [each for each in suspects if needed[id(each)] <= most]
+    together = _still_wrong(follower, [(each, frozenset().union(*idle[id(each)])) for each in left], rules)
+    for each, wrong in zip(left, together, strict=True):
+        if wrong:
+            each.held = _without(each.held, frozenset().union(*idle[id(each)]))
+            idle[id(each)] = []
+    while asked := [(each, idle[id(each)].pop(0)) for each in left if idle[id(each)]]:
+        for (each, group), wrong in zip(asked, _still_wrong(follower, asked, rules), strict=True):
+            if wrong:
+                each.held = _without(each.held, group)
+            else:
+                needed[id(each)] += weight(each, group)
+        left = [each for each in left if needed[id(each)] <= most]
+    return left
 
 
-def _without(names: Sequence[str], *groups: frozenset[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if not any(name in group for group in groups))
+def _still_wrong(follower: Follower, asked: Sequence[tuple[Suspect, Group]], rules: Rules) -> list[bool]:
+    """Whether each suspect still goes wrong, as a rule, with a group left to chance."""
+    held = [_without(each.held, group) for each, group in asked]
+    counts = follower.wrong([each for each, _ in asked], held, NARROW, rules)
+    return [count >= STILL * NARROW for count in counts]
 
 
-def _still(count: int) -> bool:
-    return count >= STILL * NARROW
+def _without(names: Sequence[str], group: Group) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in group)
 
 
 def _unlike(suspects: Sequence[Suspect]) -> list[Suspect]:
