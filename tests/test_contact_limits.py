@@ -206,7 +206,7 @@ def press(o: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.in
 NEAR = replace(PLACE, stand=(0.46, -0.55), work=(0.46, -0.1, 0.15))
 FAR = replace(PLACE, stand=(0.46, -2.5))
 CROWDS = {
-    "stay-in-path": (NEAR, swing, {"transient-abdomen", "transient-pelvis"}),
+    "stay-in-path": (replace(NEAR, stand=(0.46, -0.50)), swing, {"transient-abdomen", "lasting-abdomen"}),
     "stumble": (NEAR, swing, {"contact-head", "transient-chest"}),
     "lean-over": (NEAR, swing, {"contact-head"}),
     "stand": (NEAR, press, {"lasting-chest"}),

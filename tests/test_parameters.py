@@ -34,9 +34,16 @@ def test_a_variant_is_another_job_with_another_key(task_id: str) -> None:
 
 
 @each_task
-@pytest.mark.parametrize(("variant", "n"), [("easy", 12), ("hard", 24)])
-def test_the_expert_does_the_other_variants(task_id: str, variant: str, n: int) -> None:
-    """The normal one: test_tasks_expert."""
+@pytest.mark.parametrize(
+    ("variant", "n"),
+    [
+        ("easy", 12),
+        ("hard", 24),
+        *(pytest.param(variant, 24, marks=pytest.mark.long) for variant in ("easy", "normal")),
+    ],
+)
+def test_the_expert_does_every_variant(task_id: str, variant: str, n: int) -> None:
+    """The normal one among the default tests: test_tasks_expert."""
     task = get_task(f"{task_id}:{variant}")
     worlds = Worlds(task, n, 0, tail_s=1.0)
     worlds.reset(np.arange(n), np.arange(n) + 5_000)

@@ -127,15 +127,16 @@ def test_the_expert_looks_at_its_own_row_only(tasks: dict[str, Task], task_id: s
 
 
 @each_task
+@pytest.mark.parametrize("ticks", [60, pytest.param(120, marks=pytest.mark.long)])
 def test_observations_are_finite_and_inside_their_limits_on_the_worst_day(
-    tasks: dict[str, Task], task_id: str
+    tasks: dict[str, Task], task_id: str, ticks: int
 ) -> None:
     task, n = tasks[task_id], 24
     worlds = Worlds(task, n, 2, disturbances=names_of(task))
     worlds.reset(np.arange(n), np.arange(n), {name: np.full(n, 5) for name in names_of(task)})
     rng = np.random.default_rng(1)
     seen = [worlds.observation()]
-    for _ in range(60):
+    for _ in range(ticks):
         worlds.step(np.sign(rng.uniform(-1.0, 1.0, (n, len(task.action_names)))))
         seen.append(worlds.observation())
     every = np.concatenate(seen)
