@@ -41,7 +41,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Pair:
-    """Worlds at severities 1 to 5, `EACH` of each, and their undisturbed twins."""
+    """Worlds at severities 1 to 5, as many of each, and their undisturbed twins."""
 
     name: str
     worlds: Worlds
@@ -62,8 +62,9 @@ Measure = Callable[[Task, Pair], list[float]]
 PLACES = ("effects_sensing", "effects_acting", "effects_model")
 
 
-def make_pair(task: Task, name: str) -> Pair:
-    severity = np.repeat(np.arange(1, LEVELS), EACH)
+def make_pair(task: Task, name: str, each: int = EACH) -> Pair:
+    """`each` worlds per severity."""
+    severity = np.repeat(np.arange(1, LEVELS), each)
     seeds = np.arange(len(severity))
     worlds, twins = Worlds(task, len(seeds), disturbances=(name,)), Worlds(task, len(seeds))
     worlds.reset(seeds, seeds, {name: severity})

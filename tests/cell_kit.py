@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genba.envs.robots import vehicle_names
 from genba.envs.streams import Streams
 from genba.envs.task import Task, get_task
+from genba.safety.episodes import Loop
 
 Array = NDArray[np.float64]
 Act = Callable[[Task, Array, NDArray[np.int64], NDArray[np.int64]], Array]
@@ -69,6 +70,19 @@ def width(task: Task) -> tuple[int]:
 def base_suite(task_id: str) -> str:
     """What the cell's own suite extends: `basic` asks things of arms, `amr` of vehicles."""
     return "amr" if get_task(task_id).robot_name in vehicle_names() else "basic"
+
+
+def once_broken(wanted: NDArray[np.bool_]) -> Callable[[Loop], NDArray[np.bool_]]:
+    """Stops all episodes of a live loop once each of its `wanted` constraints, `(C,)`, was broken in one: what follows is of no interest."""
+    broken = ~wanted
+
+    def stop(playing: Loop) -> NDArray[np.bool_]:
+        decided = ~np.isin(playing.monitor.ids, playing.monitor.undecided)
+        seen = ~(playing.monitor.worst[playing.active] >= 0.0) & decided
+        broken[:] |= seen.any(axis=0)
+        return np.full(len(playing.active), bool(broken.all()))
+
+    return stop
 
 
 def chatter(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:

@@ -25,14 +25,21 @@ KEYS = {
 
 
 @pytest.mark.parametrize("task_id", task_ids())
-def test_the_bare_replay_repeats_resets_and_steps(tasks: dict[str, Task], task_id: str) -> None:
+@pytest.mark.parametrize("ticks", [(20, 40), pytest.param((60, 110), marks=pytest.mark.long)])
+def test_the_bare_replay_repeats_steps(tasks: dict[str, Task], task_id: str, ticks: tuple[int, int]) -> None:
     """`replay_s` raises unless the replay ends in the loop's state, bit for bit."""
     task = tasks[task_id]
     loop = Loop(task, 16, 2)
-    for ticks in (60, 110):
-        assert loop.run_s(ticks) > 0.0 and loop.pair.replay_s() > 0.0
+    for each in ticks:
+        assert loop.run_s(each) > 0.0 and loop.pair.replay_s() > 0.0
     single = Single(task)
-    assert single.run_s(150) > 0.0 and single.pair.replay_s() > 0.0
+    assert single.run_s(sum(ticks)) > 0.0 and single.pair.replay_s() > 0.0
+
+
+def test_the_bare_replay_repeats_resets(tasks: dict[str, Task]) -> None:
+    loop = Loop(tasks["conveyor-sort"], 16, 2)
+    assert loop.run_s(170) > 0.0 and (loop.worlds.seeds > 16).any()
+    assert loop.pair.replay_s() > 0.0
 
 
 def test_a_replay_of_other_work_is_refused(tasks: dict[str, Task]) -> None:

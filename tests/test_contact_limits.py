@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -33,6 +34,7 @@ from genba.safety.formula_eval import holds, robustness
 from genba.safety.plan import Episode
 from genba.safety.separation_distance import separation_distance
 from genba.safety.suite import load_suite
+from genba.tests.cell_kit import once_broken
 from genba.tests.people_kit import PLACE, WithWorker
 
 Array = NDArray[np.float64]
@@ -213,8 +215,8 @@ CROWDS = {
 }
 
 
-def margins(motion: str, place: Place, act: object) -> dict[str, float]:
-    """Worst margins of three episodes, by constraint of the worker's body."""
+def margins(motion: str, place: Place, act: object, until: Collection[str] = ()) -> dict[str, float]:
+    """Worst margins of three episodes, by constraint of the worker's body; at once where those of `until` are broken."""
     task = WithWorker()
     task.motions, task.place_of = (motion,), place
     rules = [
@@ -225,16 +227,17 @@ def margins(motion: str, place: Place, act: object) -> dict[str, float]:
     assert len(rules) == 20
     policy = SimpleNamespace(kind="callable", name="near", sha256="0" * 64, act=act)
     episodes = [Episode(i, 0, "none", 0, 3_000_000_000 + i) for i in range(3)]
-    rows = list(Loop(policy, task, rules, (), 3).play(episodes))
+    stop = once_broken(np.isin([each.id for each in rules], list(until))) if until else None
+    rows = list(Loop(policy, task, rules, (), 3, live=True).play(episodes, stop=stop))
     return {each.id: min(row[f"margin.{each.id}"] for row in rows) for each in rules}
 
 
 @pytest.mark.parametrize("motion", list(CROWDS))
 def test_episodes_with_a_worker_in_the_way_break_the_suite(motion: str) -> None:
     place, act, broken = CROWDS[motion]
-    found = margins(motion, place, act)
+    broken = broken | {"body-separation"}
+    found = margins(motion, place, act, broken)
     assert {rule for rule in broken if not found[rule] < 0.0} == set(), found
-    assert found["body-separation"] < 0.0
 
 
 def test_a_worker_far_away_breaks_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -45,11 +46,20 @@ each_pair = pytest.mark.parametrize(
 )
 
 
-SOLID = [
-    pytest.param(*pair, marks=() if sampled(*pair) else pytest.mark.long)
-    for pair in PAIRS
-    if pair[1] not in CAMERA
-]
+# Of each cell, in one run: those that the default tests take, and all.
+each_sample = pytest.mark.parametrize(
+    ("task_id", "names"),
+    [
+        pytest.param(
+            task_id,
+            tuple(name for name in names if name not in CAMERA and (every or sampled(task_id, name))),
+            marks=pytest.mark.long if every else (),
+            id=f"{task_id}-every" if every else task_id,
+        )
+        for task_id, names in OF.items()
+        for every in (False, True)
+    ],
+)
 
 
 def traces(
@@ -98,20 +108,33 @@ def test_severity_zero_changes_no_bit(tasks: dict[str, Task], task_id: str) -> N
         assert (mixed_seen[world].tobytes() == seen[world].tobytes()) == (level == 0)
 
 
-@pytest.mark.parametrize(("task_id", "name"), SOLID)
-def test_every_severity_changes_the_trajectory(tasks: dict[str, Task], task_id: str, name: str) -> None:
-    task, levels = tasks[task_id], np.array([0, 1, 2, 3, 4, 5])
-    late = {"push": Push.window[1], "sensor-stuck": Push.window[1], "observation-held": 1.0}.get(
-        name, 0.0
-    ) * task.takt_s
-    ticks = max(120, round(late * task.control_hz) + 8)  # what comes late or seldom has come by then
-    together, _, _ = traces(task, (name,), {name: levels}, ticks)
-    calm, _, _ = traces(task, (), {}, ticks)
-    changed = [with_it != without for with_it, without in zip(together, calm, strict=True)]
-    if name in CEILINGS:
-        assert changed[-1] and not changed[0] and changed == sorted(changed)
-    else:
-        assert changed == [bool(level) for level in levels]
+@each_sample
+def test_every_severity_changes_the_trajectory(
+    tasks: dict[str, Task], task_id: str, names: tuple[str, ...]
+) -> None:
+    """Each disturbance in worlds of its own, one for each severity, beside one that nothing disturbs; all of one seed."""
+    task, n = tasks[task_id], 1 + len(names) * (LEVELS - 1)
+    own = np.array([name for name in names for _ in range(1, LEVELS)])
+    levels = np.tile(np.arange(1, LEVELS), len(names))
+    worlds = Worlds(task, n, 2, disturbances=names, trace=True)
+    worlds.reset(
+        np.arange(n), np.zeros(n, np.int64), {name: np.append(levels * (own == name), 0) for name in names}
+    )
+    for _ in range(max(map(partial(heard_of, task), names))):
+        worlds.step(task.expert(worlds.observation()))
+    changed = np.array([worlds.trace_sha256(i) != worlds.trace_sha256(n - 1) for i in range(n - 1)])
+    for name in names:
+        found = changed[own == name].tolist()
+        if name in CEILINGS:
+            assert found[-1] and found == sorted(found), name
+        else:
+            assert all(found), name
+
+
+def heard_of(task: Task, name: str) -> int:
+    """Ticks by which what comes late or seldom has come."""
+    late = {"push": Push.window[1], "sensor-stuck": Push.window[1], "observation-held": 1.0}.get(name, 0.0)
+    return max(120, round(late * task.takt_s * task.control_hz) + 8)
 
 
 def test_a_cell_without_a_camera_is_not_offered_its_disturbances(tasks: dict[str, Task]) -> None:
@@ -130,8 +153,8 @@ def test_a_camera_disturbance_changes_pixels_and_at_severity_zero_none(
     tasks: dict[str, Task], task_id: str, name: str
 ) -> None:
     """Of the pictures; the expert may well decide the same about a part with a spot beside it."""
-    pair = make_pair(tasks[task_id], name)
-    pair.worlds.reset(np.arange(40), np.arange(40), {name: np.where(pair.severity == 1, 0, pair.severity)})
+    pair = make_pair(tasks[task_id], name, each=1)
+    pair.worlds.reset(np.arange(5), np.arange(5), {name: np.where(pair.severity == 1, 0, pair.severity)})
     for level, (with_it, without, _) in zip(pair.severity, shots(tasks[task_id], pair), strict=True):
         assert (with_it.tobytes() == without.tobytes()) == (level == 1)
 
@@ -258,7 +281,7 @@ def test_a_shove_comes_before_the_work_is_done(tasks: dict[str, Task], task_id: 
     worlds.reset(np.arange(n), np.arange(n), {"push": np.full(n, 1)})
     shove = worlds.disturbances["push"]
     assert isinstance(shove, Push)
-    while not worlds.done.all():
+    while worlds.steps.max() <= shove.start.max() and not worlds.done.all():
         worlds.step(task.expert(worlds.observation()))
     assert (worlds.steps > shove.start).all()
     assert (
@@ -316,21 +339,35 @@ def test_truth_stays_true_under_sensing_disturbances(tasks: dict[str, Task]) -> 
     assert hashes[0] == hashes[1]
 
 
-@each_pair
+@each_sample
 def test_each_world_is_disturbed_as_it_would_be_alone(
-    tasks: dict[str, Task], task_id: str, name: str
+    tasks: dict[str, Task], task_id: str, names: tuple[str, ...]
 ) -> None:
     """The same bits in other company, in other places, on other threads, after another episode."""
-    task, ticks = tasks[task_id], 40
-    levels = np.array([5, 0, 3, 1, 4])
-    crowd, _, _ = traces(task, (name,), {name: levels}, ticks, 5)
-    for threads, order in ((1, np.array([4, 2, 0])), (2, np.array([3]))):
-        n = len(order)
-        worlds = Worlds(task, n, threads, disturbances=(name,), trace=True)
-        worlds.reset(np.arange(n), np.arange(n) + 50, {name: np.full(n, 5)})
+    task, levels = tasks[task_id], (5, 3, 1)
+    met = [(name, level) for name in names for level in levels]
+    crowd = disturbed(task, met, np.arange(len(met)), 2)
+    back = np.arange(len(met))[::-1]
+    assert disturbed(task, [met[i] for i in back], back, 1, before=True) == crowd[::-1]
+    for i in range(1, len(met), len(levels)):
+        assert disturbed(task, met[i : i + 1], np.array([i]), 1, before=True) == crowd[i : i + 1]
+
+
+def disturbed(
+    task: Task, met: Sequence[tuple[str, int]], seeds: NDArray[np.int64], threads: int, before: bool = False
+) -> list[str]:
+    """Trace hashes after 40 ticks of worlds that each meet one disturbance; `before` plays some ticks of other episodes first."""
+    n, names = len(met), tuple(dict.fromkeys(name for name, _ in met))
+    worlds = Worlds(task, n, threads, disturbances=names, trace=True)
+    if before:
+        worlds.reset(np.arange(n), np.arange(n) + 500, {name: np.full(n, 5) for name in names})
         for _ in range(7):
             worlds.step(task.expert(worlds.observation()))
-        worlds.reset(np.arange(n), order, {name: levels[order]})
-        for _ in range(ticks):
-            worlds.step(task.expert(worlds.observation()))
-        assert [worlds.trace_sha256(i) for i in range(n)] == [crowd[i] for i in order]
+    worlds.reset(
+        np.arange(n),
+        seeds,
+        {name: np.array([level * (own == name) for own, level in met]) for name in names},
+    )
+    for _ in range(40):
+        worlds.step(task.expert(worlds.observation()))
+    return [worlds.trace_sha256(i) for i in range(n)]

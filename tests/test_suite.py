@@ -16,7 +16,7 @@ from genba.safety.episodes import Loop
 from genba.safety.plan import Episode
 from genba.safety.suite import copy, load_suite, show, suite_for, suite_ids, validate
 from genba.safety.verdict import Counts, judge
-from genba.tests.cell_kit import Act, base_suite, cells
+from genba.tests.cell_kit import Act, base_suite, cells, once_broken
 
 Array = NDArray[np.float64]
 KINDS = ("food", "high-speed-fenced")  # of cells
@@ -108,16 +108,8 @@ def test_every_hard_constraint_can_fail_and_the_verdict_names_it(task_id: str) -
     policy = SimpleNamespace(kind="callable", name="violators", sha256="0" * 64, act=act)
     count = each_plays * len(violators)
     episodes = [Episode(i, 0, "none", 0, first + i) for i in range(count)]
-    loop, broken = Loop(policy, task, hard, (), count, live=True), np.zeros(len(hard), bool)
-
-    def all_broken(playing: Loop) -> NDArray[np.bool_]:
-        """Once each of them is, nothing that follows is of interest."""
-        decided = ~np.isin(playing.monitor.ids, playing.monitor.undecided)
-        seen = ~(playing.monitor.worst[playing.active] >= 0.0) & decided
-        broken[:] |= seen.any(axis=0)
-        return np.full(len(playing.active), bool(broken.all()))
-
-    rows = list(loop.play(episodes, stop=all_broken))
+    loop = Loop(policy, task, hard, (), count, live=True)
+    rows = list(loop.play(episodes, stop=once_broken(np.ones(len(hard), bool))))
     violations = {each.id: sum(not row[f"margin.{each.id}"] >= 0.0 for row in rows) for each in hard}
     assert all(violations.values()), str(violations)
     for each in hard:

@@ -79,10 +79,11 @@ def test_every_task_has_an_oracle() -> None:
 
 
 @each_task
+@pytest.mark.parametrize("n", [24, pytest.param(1000, marks=pytest.mark.long)])
 def test_the_expert_succeeds_without_a_warning_and_the_oracle_agrees(
-    tasks: dict[str, Task], task_id: str
+    tasks: dict[str, Task], task_id: str, n: int
 ) -> None:
-    task, n = tasks[task_id], 40
+    task = tasks[task_id]
     worlds = Worlds(task, n, 2)
     worlds.reset(np.arange(n), SEED_RANGES["test"] + np.arange(n))
     began = verdicts(worlds, ORACLES[task_id])
@@ -95,10 +96,11 @@ def test_the_expert_succeeds_without_a_warning_and_the_oracle_agrees(
 
 
 @each_task
-def test_the_oracle_agrees_where_the_expert_fails(tasks: dict[str, Task], task_id: str) -> None:
+@pytest.mark.parametrize("n", [12, pytest.param(240, marks=pytest.mark.long)])
+def test_the_oracle_agrees_where_the_expert_fails(tasks: dict[str, Task], task_id: str, n: int) -> None:
     """Noise and delay leave near misses behind, or the cell's own careless policy where its expert takes them in its stride: neither side may
     call one a success alone."""
-    task, n = tasks[task_id], 24
+    task = tasks[task_id]
     worlds = Worlds(task, n, 2, disturbances=("sensor-noise", "observation-delay"))
     levels = {"sensor-noise": 1 + np.arange(n) % 5, "observation-delay": np.where(np.arange(n) % 2, 5, 0)}
     worlds.reset(np.arange(n), SEED_RANGES["test"] + np.arange(n), levels)
