@@ -104,6 +104,7 @@ def early(task: Task, o: Array, seeds: Seeds, steps: Seeds) -> Array:
 CORNERS = [
     (-1, -1, -1, -1, -1, 0), (1, 0, 0, 0, 1, 0), (0, 0, -1, 0, 1, 0), (-1, -1, 1, 1, 1, 0), (1, -1, -1, -1, 1, 0), (0, 0, 0, 1, -1, 0),
 ]  # fmt: skip
+wind_up = everywhere(1.0, 0.0, 0.0, -1.0, 0.0, -1.0)  # the wrist comes to its end
 VIOLATORS: list[Act] = [
-    *restless(), squeeze, let_go, let_go, loose, impatient, doubtful, slam, swerve, early, *(everywhere(*corner) for corner in CORNERS),
+    *restless(), squeeze, let_go, let_go, loose, impatient, doubtful, slam, swerve, early, wind_up, *(everywhere(*corner) for corner in CORNERS),
 ]  # fmt: skip
