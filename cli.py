@@ -563,15 +563,20 @@ def report(run: Run, server: ServerOption = "", json: Json = False) -> None:
 def bench_envs(
     tasks: Annotated[list[str] | None, typer.Argument(help="Task ids. Absent: all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every task.")] = False,
+    see: Annotated[
+        bool, typer.Option("--seeing", help="Those that see by a camera, ray-cast and drawn with OpenGL.")
+    ] = False,
     worlds: Annotated[int, typer.Option(help="Worlds that run together.", min=1)] = 128,
     threads: Threads = 0,
     json: Json = False,
 ) -> None:
     """The closed loop against bare stepping and AsyncVectorEnv."""
     with quiet_stdout():
-        from genba.envs.bench import bench
+        from genba.envs.bench import bench, seeing
+        from genba.envs.task import task_ids
 
-        result = bench(worlds=worlds, threads=threads, say=say, tasks=() if every else tasks or ())
+        chosen = [*(task_ids() if every else tasks or ()), *(seeing() if see else ())]
+        result = bench(worlds=worlds, threads=threads, say=say, tasks=chosen)
     deliver(result, json)
 
 

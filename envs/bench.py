@@ -17,7 +17,9 @@ import numpy as np
 
 from .engine import Engine, Ids, Moved, Replay
 from .errors import EnvironmentProblem
+from .graphics import RAYS, backend
 from .gym import CellEnv, env_id
+from .parameters import parameters_of
 from .platform import cores
 from .signals import Array
 from .task import Task, get_task, task_ids
@@ -158,7 +160,7 @@ def async_steps_per_s(task: Task, processes: int, seconds: float = 2.0) -> float
     import gymnasium
 
     envs = gymnasium.make_vec(
-        f"{__package__}.gym:{env_id(task.id)}", processes, "async", {"context": "spawn"}
+        f"{__package__}.gym:{env_id(type(task).id)}", processes, "async", {"context": "spawn"}, task=task.id
     )
     try:
         observation, _ = envs.reset(seed=0)
@@ -205,12 +207,13 @@ class Speeds:
         return {"cells": self.cells}
 
     def table(self) -> str:
+        wide = 2 + max(map(len, self.cells))
         rows = [
-            f"{'':<16}{'loop':>10}{'bare':>10}{'ratio':>8}{'single':>10}{'bare':>10}{'ratio':>8}{'async':>10}{'ratio':>8}"
+            f"{'':<{wide}}{'loop':>10}{'bare':>10}{'ratio':>8}{'single':>10}{'bare':>10}{'ratio':>8}{'async':>10}{'ratio':>8}"
         ]
         for task, cell in self.cells.items():
             rows.append(
-                f"{task:<16}{cell['steps_per_s']:>10,.0f}{cell['bare_steps_per_s']:>10,.0f}{cell['ratio_to_bare']:>8.2f}"
+                f"{task:<{wide}}{cell['steps_per_s']:>10,.0f}{cell['bare_steps_per_s']:>10,.0f}{cell['ratio_to_bare']:>8.2f}"
                 f"{cell['single_steps_per_s']:>10,.0f}{cell['single_bare_steps_per_s']:>10,.0f}"
                 f"{cell['single_ratio_to_bare']:>8.2f}{cell['async_steps_per_s']:>10,.0f}{cell['ratio_to_async']:>8.1f}"
             )
@@ -220,6 +223,14 @@ class Speeds:
             f"async: {some['async_processes']} processes. Wanted: loop at least 0.80 of bare, single 0.40."
         )
         return "\n".join(rows)
+
+
+def seeing() -> tuple[str, ...]:
+    """The cells that know by a camera where a part lies: by rays, and drawn where OpenGL draws."""
+    ways = (1,) if backend() == RAYS else (1, 2)
+    return tuple(
+        f"{each},vision={way}" for each in task_ids() if "vision" in parameters_of(each) for way in ways
+    )
 
 
 def bench(worlds: int = 128, threads: int = 0, say: Say | None = None, tasks: Sequence[str] = ()) -> Speeds:

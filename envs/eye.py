@@ -148,14 +148,18 @@ class Eye(ABC):
         lens = self.lens
         for disturbance in self.disturbances:
             lens = disturbance.aim(lens, world)
-        lamps, level = self.lamps(now, world)
-        light = photograph(lens, [] if empty else self.shapes(now, world), lamps, level)
+        light = self.light(lens, now, world, empty)
         if not empty:
             light = smeared(light, self._shift(lens, *self.motion(now, world)))
         light = spread(light, OPTICS)
         for disturbance in self.disturbances:
             light = disturbance.expose(light, world)
         return developed(light, self._grain(world, step))
+
+    def light(self, lens: Lens, now: Lookup, world: int, empty: bool) -> Array:
+        """`(H, W, 3)`: the light that falls on the sensor while nothing moves, 1 at full scale."""
+        lamps, level = self.lamps(now, world)
+        return photograph(lens, [] if empty else self.shapes(now, world), lamps, level)
 
     def _shift(self, lens: Lens, point: Array, velocity: Array) -> tuple[float, float]:
         """How far in px (right, down) a moving point comes while the shutter is open."""

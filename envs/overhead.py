@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ from .goods import yaw_quat
 from .locate import balanced, heading, on_plane, spots
 from .signals import Array, Lookup
 from .solids import BOX, CYLINDER, Shape
+from .studio import Studio
 from .terms import norm, norm_xy, turned_xy, wrap
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ MEAN_OF = 6  # sightings that what is known is the running mean of, at most
 LOST_M, LOST_RAD = 0.03, 0.2  # from what is known: something else is seen, or it badly; a turn counts
 SURE = 2  # once the part was seen so often
 WIDE, THICK = 2.0, 0.01  # m: half sizes of what parts lie on, as the camera sees it
+DRAWN = 1.5  # the cell's `vision` above which OpenGL draws what the camera sees
 ASIDE = 0.35  # m that the bar lamp stands beside the camera
 
 
@@ -70,6 +73,7 @@ class Overhead(Eye):
         self.places = Lamps(ring, bar, *(float(norm((lamp - plane)[None])[0]) for lamp in (ring, bar)))
         middle = np.array([at[0], at[1], sight.plane - THICK])
         self.ground = Shape(BOX, np.array([WIDE, WIDE, THICK]), middle, np.eye(3), np.array(sight.background))
+        self.studio = Studio(task) if task.cell["vision"][1] > DRAWN else None
         self.taught = self._taught()
         self.pos, self.yaw = np.zeros((n, 3)), np.zeros(n)
         self.offset, self.turn = np.zeros((n, 3)), np.zeros(n)
@@ -164,9 +168,18 @@ class Overhead(Eye):
     def motion(self, now: Lookup, world: int) -> tuple[Array, Array]:
         return now["part.pos"][world], now["part.vel"][world]
 
+    def light(self, lens: Lens, now: Lookup, world: int, empty: bool) -> Array:
+        if self.studio is None:
+            return super().light(lens, now, world, empty)
+        return self.studio.light(lens, *self.engine.snapshot(world))
+
     def _taught(self) -> Array:
         """`(3,)` of 255: the background in good light."""
-        light = spread(photograph(self.lens, [self.ground], self.places), OPTICS)
+        if self.studio is None:
+            light = photograph(self.lens, [self.ground], self.places)
+        else:
+            light = self.studio.light(self.lens, self.model, mujoco.MjData(self.model))
+        light = spread(light, OPTICS)
         return np.asarray(np.median(developed(light, np.zeros_like(light)).reshape(-1, 3), axis=0))
 
     def prepare(self, panel: Picture, world: int) -> None:

@@ -9,10 +9,11 @@ import mujoco
 import numpy as np
 
 from .files import asset
+from .graphics import Picture
 from .people import body_names, load_body
 from .people_cell import Person
 from .people_motion import FIELDS, Place, still
-from .render import Picture, frame
+from .render import frame
 
 FLOOR, GAP = -0.9, 0.85  # m
 SIZE = (1100, 560)

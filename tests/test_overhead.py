@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from genba.envs import studio
 from genba.envs.camera import Lamps, Lens, matrix, photograph
+from genba.envs.errors import EnvironmentProblem
 from genba.envs.eyes import BELT, TOTE
+from genba.envs.graphics import RAYS, backend
 from genba.envs.locate import Spot, balanced, coverage, heading, on_plane, spots
 from genba.envs.overhead import Overhead
 from genba.envs.solids import BOX, Shape
@@ -164,3 +167,45 @@ def test_an_episode_is_the_same_in_any_company(task: Task) -> None:
 def test_a_cell_that_does_not_see_has_no_eye() -> None:
     for name in ("kit-pick", "conveyor-sort"):
         assert Worlds(get_task(name), 2).eye is None and not get_task(name).sees
+
+
+@pytest.mark.skipif(backend() == RAYS, reason="OpenGL does not draw here")
+@pytest.mark.parametrize("cell", ["kit-pick", "conveyor-sort"])
+def test_what_is_drawn_shows_what_is_cast_and_is_read_alike(cell: str) -> None:
+    """One scene by OpenGL, with its walls, shadows and materials, and by rays: what both say of the part differs by their noise."""
+    worlds = started(get_task(f"{cell},vision=2"), 4)
+    eye = eye_of(worlds)
+    for _ in range(4):
+        worlds.step(worlds.task.expert(worlds.observation()))
+    now, studio_, alike = worlds.signals.now, eye.studio, 0
+    round_ = now["part.shape"][:, 1] > 0.5 if cell == "kit-pick" else np.zeros(4, bool)  # without a mark
+    drawn = [eye.picture(now, world, 4) for world in range(4)]
+    assert all(eye.picture(now, world, 4).tobytes() == drawn[world].tobytes() for world in range(4))
+    eye.studio = None
+    for world, shot in enumerate(drawn):
+        cast = eye.picture(now, world, 4)
+        assert studio_ is not None and cast.tobytes() != shot.tobytes()
+        x, y, yaw, seen = np.array([eye.examine(each, 0, world) for each in (shot, cast)]).T
+        if seen.all():  # the hand that is drawn hides a little more, or less
+            assert np.ptp(x) < 0.002 and np.ptp(y) < 0.002
+            assert round_[world] or abs(wrap(yaw[:1] - yaw[1:], np.pi)[0]) < 0.1
+            alike += 1
+    assert alike >= 2
+
+
+@pytest.mark.long
+@pytest.mark.skipif(backend() == RAYS, reason="OpenGL does not draw here")
+@pytest.mark.parametrize("cell", ["kit-pick", "conveyor-sort"])
+def test_the_expert_works_by_what_is_drawn(cell: str) -> None:
+    worlds = started(get_task(f"{cell},vision=2"), 20)
+    for _ in played(worlds):
+        pass
+    assert worlds.success.mean() >= 0.85
+
+
+def test_without_opengl_nothing_else_is_shown_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio, "backend", lambda: RAYS)
+    with pytest.raises(
+        EnvironmentProblem, match=r"kit-pick,vision=2: its camera needs OpenGL.*vision=1 needs none"
+    ):
+        started(get_task("kit-pick,vision=2"), 2)

@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from genba.envs import render
+from genba.envs import graphics
 from genba.envs.cell import dressed
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.raycam import ray_picture
@@ -51,7 +51,7 @@ def test_rays_show_what_opengl_shows(kit: Task) -> None:
     model, data = started(kit)
     drawn = frame(model, data, "overview", (320, 180)).astype(float)
     cast = ray_picture(model, data, 0, (320, 180)).astype(float)
-    if render.backend() == render.RAYS:
+    if graphics.backend() == graphics.RAYS:
         pytest.skip("OpenGL does not draw here")
     light = [np.corrcoef(drawn[..., i].ravel(), cast[..., i].ravel())[0, 1] for i in range(3)]
     assert min(light) > 0.7
@@ -89,9 +89,9 @@ def test_an_unknown_camera_is_answered_with_those_there_are(kit: Task) -> None:
 
 def test_without_opengl_there_are_pictures_all_the_same() -> None:
     code = (
-        "from genba.envs import render\nfrom genba.envs.task import get_task\nimport mujoco\n"
+        "from genba.envs import graphics, render\nfrom genba.envs.task import get_task\nimport mujoco\n"
         "m = get_task('kit-pick').model\nd = mujoco.MjData(m)\nmujoco.mj_forward(m, d)\n"
-        "assert render.backend() == 'rays'\nassert render.frame(m, d, size=(64, 36)).std() > 20\n"
+        "assert graphics.backend() == 'rays'\nassert render.frame(m, d, size=(64, 36)).std() > 20\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -106,7 +106,7 @@ def test_without_opengl_there_are_pictures_all_the_same() -> None:
 @pytest.mark.skipif(find_spec("triton") is None, reason="comes with a CUDA build of torch only")
 def test_who_shows_a_cell_can_learn_in_it_afterwards() -> None:
     """Optimisers of torch load Triton, whose LLVM does not bear to be the second one beside a software OpenGL's."""
-    code = "from genba.envs import render\nrender.backend()\nimport torch._dynamo"
+    code = "from genba.envs import graphics\ngraphics.backend()\nimport torch._dynamo"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode()
 
@@ -135,9 +135,11 @@ def test_a_film_that_is_broken_off_leaves_nothing_behind(tmp_path: Path) -> None
 
 def test_a_renderer_that_goes_takes_nothing_from_the_others(kit: Task) -> None:
     model, data = started(kit)
-    alone = render.Renderer(model, (96, 54)).draw(model, data)
-    renderer = render.Renderer(model, (160, 90))
-    renderer = render.Renderer(model, (96, 54))  # the first one is freed while this one's context is current
+    alone = graphics.Renderer(model, (96, 54)).draw(model, data)
+    renderer = graphics.Renderer(model, (160, 90))
+    renderer = graphics.Renderer(
+        model, (96, 54)
+    )  # the first one is freed while this one's context is current
     np.testing.assert_array_equal(renderer.draw(model, data), alone)
     assert alone.std() > 25
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..signals import Array
-from ..terms import capped, norm, norm_xy, ramp
+from ..terms import capped, norm_xy, ramp
 from .grasp import between_fingers, to_the_part
 
 CARRY_Z = 0.16  # m above the bench
@@ -42,13 +42,13 @@ def _into_the_hole(o: Mapping[str, Array]) -> Array:
     depth = goal[:, 2] + 0.030  # m that the lower end is below the face of the block
     entered = ramp(depth, -0.003, 0.0)  # from here on the hole leads, not the map
     above = 0.04 * ramp(gap + 0.02 * np.abs(turn), 0.0015, 0.015)
-    pull = (7.0 * across * (1.0 - entered))[:, None] * goal[:, :2]
-    push = o["wrist_force"] / np.maximum(o["force_limit"], 1.0)[:, None]  # share of what is allowed
-    give = 0.02 * entered[:, None] * push[:, :2]
+    pull = (across * (7.0 - 4.0 * entered))[:, None] * goal[:, :2]
+    led = ramp(depth, 0.004, 0.010)  # deeper, yielding leans the peg further: the map keeps it upright
+    give = (entered * (0.02 - 0.015 * led))[:, None] * o["push"][:, :2]
     sink = np.maximum(6.0 * (goal[:, 2] + above - 0.004), -0.25)
-    guided = ramp(depth, 0.003, 0.006) * ramp(-goal[:, 2], 0.001, 0.004)  # past the bevel, above the floor
-    slow = 0.012 + 0.028 * guided + 2.0 * np.maximum(-depth - 0.012, 0.0)
-    hard = norm(push)
+    guided = ramp(depth, 0.004, 0.009) * ramp(-goal[:, 2], 0.001, 0.004)  # past the bevel, above the floor
+    slow = 0.009 + 0.031 * guided + 2.0 * np.maximum(-depth - 0.008, 0.0)
+    hard = o["push_size"]
     inside = -slow * (1.0 - ramp(hard, 0.1, 0.6)) + 0.01 * ramp(hard, 0.6, 1.0)
     rise = np.where(gap > 0.05, 5.0 * (CARRY_Z - height), np.maximum(sink, inside))
     rise = np.minimum(rise, 0.05 + SPEED * ramp(o["grip_force"], 5.0, 16.0))

@@ -62,6 +62,12 @@ def _felt(s: Lookup) -> Array:
 
 
 @once
+def _push(s: Lookup) -> Array:
+    """`(..., 3)`: what the wrist feels, as a share of what the job allows."""
+    return np.asarray(_felt(s) / np.maximum(s["insert.force.limit"], 1.0)[..., None])
+
+
+@once
 def _grip_yaw(s: Lookup) -> Array:
     """Round pegs are gripped from any side, square ones from one of four."""
     return np.where(
@@ -192,6 +198,8 @@ class PegInsert(Task):
         "part_shape": Term(lambda s: s["part.shape"], "1", GOODS.names),
         "part_up": Term(lambda s: up_of(s["part.quat"]), "1"),
         "wrist_force": Term(_felt, "N", ("x", "y", "z"), 80.0),
+        "push": Term(_push, "1", ("x", "y", "z")),
+        "push_size": Term(lambda s: norm(_push(s)), "1"),
         "force_limit": Term(lambda s: s["insert.force.limit"], "N"),
     }
 
