@@ -575,7 +575,7 @@ def bench_envs(
         from genba.envs.bench import bench, seeing
         from genba.envs.task import task_ids
 
-        chosen = [*(task_ids() if every else tasks or ()), *(seeing() if see else ())]
+        chosen = [*(task_ids() if every else tasks or ()), *(seeing(task_ids()) if see else ())]
         result = bench(worlds=worlds, threads=threads, say=say, tasks=chosen)
     deliver(result, json)
 

@@ -225,12 +225,10 @@ class Speeds:
         return "\n".join(rows)
 
 
-def seeing() -> tuple[str, ...]:
-    """The cells that know by a camera where a part lies: by rays, and drawn where OpenGL draws."""
+def seeing(tasks: Sequence[str]) -> list[str]:
+    """Those of the tasks in which a camera can say where a part lies, as they do: by rays, and drawn where OpenGL draws."""
     ways = (1,) if backend() == RAYS else (1, 2)
-    return tuple(
-        f"{each},vision={way}" for each in task_ids() if "vision" in parameters_of(each) for way in ways
-    )
+    return [f"{each},vision={way}" for each in tasks if "vision" in parameters_of(each) for way in ways]
 
 
 def bench(worlds: int = 128, threads: int = 0, say: Say | None = None, tasks: Sequence[str] = ()) -> Speeds:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.bench import bench_task
+from ..envs.bench import Loop, bench_task, compare, seeing
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import atomic_write_bytes, atomic_write_text
-from ..envs.parameters import VARIANTS, parameters_of
+from ..envs.parameters import VARIANTS
 from ..envs.platform import cores
 from ..envs.render import picture
 from ..envs.task import SEED_RANGES, Task, get_task, task_ids
@@ -28,12 +28,11 @@ from ..safety.statistics import clopper_pearson_lower, clopper_pearson_upper
 from .evaluate import Act, Held, evaluate
 from .onnx_policy import OnnxPolicy
 from .runs import POLICY
-from .shipped import release_folder, shipped_ids, why_missing
+from .shipped import release_folder, shipped_ids
 
 FIGURES = "cells.json"
 WORLDS, REFERENCE = 128, "kit-pick"
 FEWER = 4  # the easy and the hard variant, and by camera, are played a quarter as often
-SEES = "vision"  # the parameter of a cell that may know by a camera where a part lies
 VIEWS, SIZE, SHOWN_AT = ("overview", "close"), (640, 480), 0.45  # of the expert's own cycle
 
 
@@ -105,23 +104,27 @@ def measure(task_id: str, episodes: int, threads: int) -> dict[str, Any]:
         task = get_task(f"{task_id}:{variant}")
         seeds = SEED_RANGES["test"] + np.arange(episodes) if variant == "normal" else fewer
         experts[variant] = _rate(evaluate(_expert(task), task, seeds, 0, threads))
-    task, seeing = get_task(task_id), {}
-    if SEES in parameters_of(task_id):
-        by_camera = get_task(f"{task_id},{SEES}=1")
-        seeing["expert"] = _rate(evaluate(_expert(by_camera), by_camera, fewer, 0, threads))
-        if task_id in shipped_ids():
-            seen = evaluate(_shipped(by_camera, task_id), by_camera, fewer, 0, threads)
-            seeing["released policy"] = _rate(seen)
+    task = get_task(task_id)
     return {
         "task": task_id,
         "robot": task.robot_name,
         "takt_s": task.takt_s,
         "control_hz": task.control_hz,
         "expert": experts,
-        "by_camera": seeing,
+        "by_camera": {each: _by_camera(each, task_id, fewer, threads) for each in seeing([task_id])},
         "released": _released(task_id),
         "speed": bench_task(task, WORLDS, threads, cores()),
     }
+
+
+def _by_camera(spec: str, task_id: str, seeds: NDArray[np.int64], threads: int) -> dict[str, Any]:
+    """Who does the work of a cell that sees, how well, and how fast it runs."""
+    task = get_task(spec)
+    found: dict[str, Any] = {"expert": _rate(evaluate(_expert(task), task, seeds, 0, threads))}
+    if task_id in shipped_ids():
+        found["released policy"] = _rate(evaluate(_shipped(task, task_id), task, seeds, 0, threads))
+    rate, _, ratio = compare(Loop(task, WORLDS, threads), WORLDS)
+    return {"by": found, "steps_per_s": round(rate, 1), "ratio_to_bare": round(ratio, 3)}
 
 
 def _shipped(task: Task, task_id: str) -> Act:
@@ -250,8 +253,9 @@ def _section(cell: Mapping[str, Any]) -> list[str]:
             f"- released policy, suite `{released['suite']}`, {released['episodes']:,} episodes, {released['verdict']}: "
             + production_line(released["production"])
         )
-    elif why := why_missing(name):
-        lines.append(f"- no released policy yet: {why}")
-    for who, rate in cell["by_camera"].items():
-        lines.append(f"- {who} by camera (`{name},{SEES}=1`): {_said(rate)}")
+    for spec, seen in cell["by_camera"].items():
+        who = "; ".join(f"{who} {_said(rate)}" for who, rate in seen["by"].items())
+        lines.append(
+            f"- by camera, `{spec}`: {who}; {seen['steps_per_s']:,.0f} steps/s ({seen['ratio_to_bare']:.2f} of bare)"
+        )
     return lines
