@@ -11,7 +11,7 @@ STAMP := .venv/.genba-stamp
 help:
 	@echo "make setup      install Genba and everything it needs into .venv (PYTHON=$(PYTHON))"
 	@echo "make go         learn, check and release $(TASK) (TASK=conveyor-sort for the other one)"
-	@echo "make test       the tests, nine minutes or more on two cores"
+	@echo "make test       the tests, about eight minutes on two cores"
 	@echo "make test-all   the long tests as well"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make clean      remove .venv, build outputs and caches; runs and releases stay"
