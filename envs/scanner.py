@@ -7,8 +7,6 @@ its left, from the middle of the wheels' axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +40,10 @@ class Scanner:
         self.cos, self.sin = np.cos(angles), np.sin(angles)
 
     def ranges(self, s: Lookup) -> Array:
-        """`(..., rays)` m, in [0, `RANGE`]."""
+        """`(..., rays)` m, in [0, `RANGE`]. Not to be changed."""
+        return s.once(self._ranges)
+
+    def _ranges(self, s: Lookup) -> Array:
         read = s[self.vehicle.scanner]
         return np.where(read < -0.5, RANGE, read.clip(0.0, RANGE))
 
@@ -53,21 +54,23 @@ class Scanner:
 
     def points(self, s: Lookup) -> tuple[Array, Array, NDArray[np.bool_]]:
         """x and y of where each ray ends, `(..., rays)` m, and whether it met anything."""
-        ranges = self.ranges(s)
-        return self.vehicle.scanner_x + ranges * self.cos, ranges * self.sin, ranges < RANGE
+        x, y = s.once(self._points)
+        return x, y, self.ranges(s) < RANGE
 
-    def free(
-        self, s: Lookup, half: float, wanted: Callable[[Array, Array], NDArray[np.bool_]] | None = None
-    ) -> Array:
+    def _points(self, s: Lookup) -> Array:
+        ranges = self.ranges(s)
+        return np.stack([self.vehicle.scanner_x + ranges * self.cos, ranges * self.sin])
+
+    def free(self, s: Lookup, half: float, wanted: NDArray[np.bool_] | None = None) -> Array:
         """`(...)` m: how far before the front the nearest return within `half` m of the middle lies, `RANGE` where there is none.
 
-        `wanted(x, y)` picks the returns that count, by where they are on the floor of the cell.
+        `wanted` `(..., rays)` are the returns that count, where not all do.
         """
         x, y, met = self.points(s)
         ahead = x - self.vehicle.front
         counts = met & (np.abs(y) <= half) & (ahead > 0.0)
         if wanted is not None:
-            counts &= wanted(*on_floor(s, x, y))
+            counts &= wanted
         return np.asarray(np.where(counts, ahead, RANGE).min(axis=-1))
 
 

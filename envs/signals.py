@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from .errors import UnknownName
 
 Array = NDArray[np.float64]
 Derivation = Callable[["Lookup"], Array]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,18 @@ class Lookup(Mapping[str, Array]):
         self._data = data
         self._held = held
         self._block = block
-        self._cache: dict[str | Derivation, Array] = {}
+        self._cache: dict[str | Callable[[Lookup], Any], Any] = {}
         self._replaced: Mapping[str, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
-        cached = self._cache.get(name)
+        cached: Array | None = self._cache.get(name)
         if cached is None:
             cached = self._cache[name] = self._read(name)
         return cached
 
-    def once(self, function: Derivation) -> Array:
+    def once(self, function: Callable[[Lookup], Result]) -> Result:
         """The function's value at this instant, computed at the first call."""
-        cached = self._cache.get(function)
+        cached: Result | None = self._cache.get(function)
         if cached is None:
             cached = self._cache[function] = function(self)
         return cached
@@ -138,7 +139,7 @@ class Lookup(Mapping[str, Array]):
         return other
 
 
-def once(function: Derivation) -> Derivation:
+def once(function: Callable[[Lookup], Result]) -> Callable[[Lookup], Result]:
     """Decorates a function of signals that several terms use: computed once an instant. Its result must not be changed."""
     return wraps(function)(lambda s: s.once(function))
 

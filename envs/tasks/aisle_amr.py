@@ -68,8 +68,10 @@ def _goal_ahead(s: Lookup) -> Array:
     return turned_xy(s["station.pos"] - s["base.pos"], -heading(s))
 
 
-def _not_of_the_map(x: Array, y: Array) -> NDArray[np.bool_]:
-    """Returns from between the markings, or from the open crossing, are of nothing that the map has."""
+@once
+def _not_of_the_map(s: Lookup) -> NDArray[np.bool_]:
+    """`(..., rays)`: returns from between the markings, or from the open crossing, are of nothing that the map has."""
+    x, y = on_floor(s, *SCANNER.points(s)[:2])
     aisle = (np.abs(y) < AISLE) & (x > -1.9) & (x < STATION - 0.75)
     open_way = (np.abs(y) < 2.4) & (x > CROSSING[0] + 0.06) & (x < CROSSING[1] - 0.06)
     return np.asarray(aisle | open_way)
@@ -80,7 +82,7 @@ def _stranger(s: Lookup) -> Array:
     """`(..., 2)`: the nearest return that is not of the map, ahead of the front and aside of the vehicle, m; `RANGE` and 2 where there is none."""
     x, y, met = SCANNER.points(s)
     ahead, aside = x - VEHICLE.front, np.abs(y) - 0.5 * VEHICLE.width
-    counts = met & (ahead > -0.3) & _not_of_the_map(*on_floor(s, x, y))
+    counts = met & (ahead > -0.3) & _not_of_the_map(s)
     ahead = np.where(counts, ahead, RANGE)
     nearest = ahead.argmin(axis=-1)[..., None]
     found = np.take_along_axis(ahead, nearest, axis=-1)[..., 0]
@@ -91,7 +93,7 @@ def _stranger(s: Lookup) -> Array:
 @once
 def _path_free(s: Lookup) -> Array:
     """The way ahead that is free of anything that the map does not have, m."""
-    return SCANNER.free(s, 0.5 * VEHICLE.width + BESIDE, _not_of_the_map)
+    return SCANNER.free(s, 0.5 * VEHICLE.width + BESIDE, _not_of_the_map(s))
 
 
 def _limit_here(s: Lookup) -> Array:
