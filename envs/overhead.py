@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .task import Task
 
 PERIOD, LATENCY, EXPOSURE_S = 4, 3, 0.004  # ticks of 20 ms: 12.5 pictures a second, an answer after 60 ms
-WHOLE = (0.90, 1.15)  # share of the expected area between which nothing hides the part
+WHOLE = (0.90, 1.25)  # share of the expected area between which nothing hides the part
 MEAN_OF = 6  # sightings that what is known is the running mean of, at most
 LOST_M, LOST_RAD = 0.03, 0.2  # from what is known: something else is seen, or it badly; a turn counts
 SURE = 2  # once the part was seen so often
