@@ -25,7 +25,7 @@ from .signals import Array
 from .task import Task, get_task, task_ids
 from .worlds import Worlds
 
-SEGMENTS = 7
+SEGMENTS, SEGMENTS_SEEING = 7, 5
 SEGMENT_S = 0.5  # seconds of wall time that a loop's segment is meant to take
 WARM_UP = 30  # ticks
 Say = Callable[[str], None]
@@ -141,12 +141,18 @@ class Single:
 
 
 def compare(run: Loop | Single, worlds: int) -> tuple[float, float, float]:
-    """(steps per second, bare steps per second, ratio): medians over pairs of segments."""
-    run.run_s(WARM_UP)
+    """(steps per second, bare steps per second, ratio): medians over pairs of segments.
+
+    A camera is busy in some parts of an episode only, and worlds that began together take their pictures together: where the task sees,
+    a segment is as long as its takt.
+    """
+    task = run.pair.task
+    whole = round(task.takt_s * task.control_hz) if task.sees else 0
+    run.run_s(max(WARM_UP, whole))
     run.pair.replay_s()
-    ticks = max(5, round(SEGMENT_S * WARM_UP / run.run_s(WARM_UP)))
+    ticks = whole or max(5, round(SEGMENT_S * WARM_UP / run.run_s(WARM_UP)))
     run.pair.replay_s()
-    pairs = [(run.run_s(ticks), run.pair.replay_s()) for _ in range(SEGMENTS)]
+    pairs = [(run.run_s(ticks), run.pair.replay_s()) for _ in range(SEGMENTS_SEEING if whole else SEGMENTS)]
     steps = ticks * worlds
     return (
         median(steps / loop for loop, _ in pairs),
