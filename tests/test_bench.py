@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genba.envs import bench as benches
+from genba.envs import graphics
 from genba.envs.bench import Loop, Single, Speeds, async_steps_per_s, bench_task, compare
 from genba.envs.errors import EnvironmentProblem
 from genba.envs.task import Task, task_ids
@@ -73,3 +74,11 @@ def test_the_closed_loop_keeps_up_with_bare_stepping(tasks: dict[str, Task], tas
 @pytest.mark.long
 def test_async_processes_run_the_single_environment(tasks: dict[str, Task]) -> None:
     assert np.isfinite(async_steps_per_s(tasks["kit-pick"], 2, seconds=0.5))
+
+
+@pytest.mark.parametrize(("draws", "ways"), [("egl", (1, 2)), (graphics.RAYS, (1,))])
+def test_cells_that_see_are_named_as_they_do(
+    monkeypatch: pytest.MonkeyPatch, draws: str, ways: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(benches, "backend", lambda: draws)
+    assert benches.seeing(["kit-pick", "handover"]) == [f"kit-pick,vision={way}" for way in ways]
