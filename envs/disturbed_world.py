@@ -76,7 +76,7 @@ class FixtureBumped(Disturbance):
 
     name, port = "fixture-bumped", "world"
     says = ("The place to put the part was knocked aside", "置き場所のずれ(治具の位置ずれ)")
-    where = "cells that give the goal as a position"
+    where = "cells that give the goal of a part as a position"
     ladder = Ladder(
         "distance between where the goal stands and where the cell says",
         "m",
@@ -86,7 +86,7 @@ class FixtureBumped(Disturbance):
 
     @classmethod
     def applies(cls, task: Task) -> bool:
-        return "target.pos" in task.table
+        return "target.pos" in task.table and "part.pos" in task.sensed
 
     def __init__(self, task: Task, engine: Engine) -> None:
         super().__init__(task, engine)
