@@ -120,7 +120,7 @@ def test_every_severity_changes_the_trajectory(
     worlds.reset(np.arange(n), levels, {name: levels * (own == name) for name in names})
     for _ in range(max(map(partial(heard_of, task), names))):
         worlds.step(task.expert(worlds.observation()))
-    calm = [worlds.trace_sha256(i) for i in np.flatnonzero(own == "none")]
+    calm = [worlds.trace_sha256(int(i)) for i in np.flatnonzero(own == "none")]
     changed = np.array([worlds.trace_sha256(i) != calm[levels[i] - 1] for i in range(n)])
     for name in names:
         found = changed[own == name].tolist()
