@@ -213,7 +213,8 @@ def _known_variant(variant: str) -> None:
 
 def _refuse_outside(span: Span, allowed: Span, unit: str) -> None:
     if not allowed[0] <= span[0] <= span[1] <= allowed[1]:
-        raise ValueError(f"expected {allowed[0]:g} to {allowed[1]:g} {unit}, found {_text(span)}")
+        named = "" if unit == "1" else f" {unit}"
+        raise ValueError(f"expected {allowed[0]:g} to {allowed[1]:g}{named}, found {_text(span)}")
 
 
 def _read(spec: str, name: str, text: str) -> Span:
