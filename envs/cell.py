@@ -24,8 +24,8 @@ SHAPE = (
 def compose(cell: str, robot: Machine) -> mujoco.MjSpec:
     """The cell of `assets/cells/<cell>.xml`, which includes its robot's MJCF, an arm with its tool on; its root stands at the site `mount`.
 
-    The robot's collision shapes meet fixtures, parts and people, not each other: a robot's own controller keeps it from
-    touching itself, and the pairs would cost more than they show.
+    The robot's collision shapes meet fixtures, parts and people, not each other: a constraint says where they would
+    (`arm_shapes`), and as contacts the pairs would cost more than they show.
     """
     spec = mujoco.MjSpec.from_file(str(asset("cells", f"{cell}.xml")))
     robot.fit(spec)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from .robots import Robot
+from .arm_shapes import shapes_in, shapes_of
+from .robots import Robot, load_robot
 from .signals import Array, Derivation, Lookup, Signal
 from .terms import box_margin, norm
 from .vocabulary import described
+
+if TYPE_CHECKING:
+    from .task import Task
 
 Box = tuple[Array, Array]  # lower and upper corner, m
 Derived = list[tuple[Signal, Derivation]]
@@ -38,6 +45,7 @@ def arm(robot: Robot) -> Derived:
 
     return [
         (described("tcp.speed", "m/s"), lambda s: norm(s["tcp.vel"])),
+        (described("arm.self.distance", "m"), lambda s: shapes_of(robot).self_distance(s["arm.q"])),
         (described("drive.power", "W"), power),
         (described("arm.position.share", "1"), position),
         (described("arm.velocity.share", "1"), velocity),
@@ -62,6 +70,14 @@ def zones(workspace: Box, keepout: Box | None = None) -> Derived:
     if keepout is None:
         return inside
     return [*inside, (described("keepout.margin", "m"), lambda s: box_margin(s["tcp.pos"], *keepout))]
+
+
+def swept(task: Task, keepout: Box) -> Derived:
+    """Distance of everything that the arm moves, tool and links, to a box that it keeps out of (positive outside)."""
+    shapes = cache(lambda: shapes_in(task.model, load_robot(task.robot_name)))
+    return [
+        (described("keepout.arm.margin", "m"), lambda s: shapes().box_distance(s["arm.q"], *keepout)),
+    ]
 
 
 def constant(name: str, unit: str, value: float) -> tuple[float, Signal]:

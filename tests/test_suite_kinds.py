@@ -66,6 +66,17 @@ def saws(task: Task, seen: Rows, steps: NDArray[np.int64]) -> NDArray[np.floatin
     return action
 
 
+def folds(task: Task, seen: Rows, steps: NDArray[np.int64]) -> NDArray[np.floating]:
+    """Up and back until the hand meets the arm's own base."""
+    return np.tile([-0.3, 0.0, 1.0, 0.0, 1.0], (len(seen), 1))
+
+
+def grazes(task: Task, seen: Rows, steps: NDArray[np.int64]) -> NDArray[np.floating]:
+    """Holds the tool's tip 10 mm above the keep-out zone of kit-pick, so that the fingers' flanks are nearer."""
+    off = np.array([0.46, 0.0, 0.130]) - seen[:, task.columns["tcp"]]
+    return np.column_stack([4.0 * off, np.zeros(len(seen)), np.full(len(seen), -1.0)])
+
+
 def of_the_cell(violator: Violator) -> Act:
     """A policy with which its cell's own limits are broken."""
 
@@ -95,11 +106,16 @@ def broken(suite: str, task: Task, act: Act) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("suite", "task_id"),
-    [("high-speed-fenced", "conveyor-sort"), ("high-speed-fenced", "palletize"), ("food", "bento-pack")],
+    [
+        ("high-speed-fenced", "conveyor-sort"),
+        ("high-speed-fenced", "palletize"),
+        ("food", "bento-pack"),
+        ("collaborative", "kit-pick"),
+    ],
 )
 def test_an_expert_keeps_what_a_suite_of_its_kind_of_cell_asks(suite: str, task_id: str) -> None:
     found = broken(suite, get_task(task_id), works)
-    assert len(found) >= 3 and not any(found.values())
+    assert len(found) >= 2 and not any(found.values())
 
 
 @pytest.mark.parametrize(
@@ -108,6 +124,8 @@ def test_an_expert_keeps_what_a_suite_of_its_kind_of_cell_asks(suite: str, task_
         ("high-speed-fenced", "conveyor-sort", "thrown-part", lets_go),
         ("high-speed-fenced", "conveyor-sort", "stops-before-the-end", races),
         ("high-speed-fenced", "conveyor-sort", "worked-hard", saws),
+        ("collaborative", "kit-pick", "self-contact", folds),
+        ("collaborative", "kit-pick", "keep-out-arm", grazes),
         ("food", "bento-pack", "set-down-gently", lets_go),
         ("food", "bento-pack", "not-crushed", of_the_cell(bento_pack.squash)),
         ("food", "bento-pack", "not-swung", swings),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cell import compose
-from ..derived import arm, constant, part, per_episode, zones
+from ..derived import arm, constant, part, per_episode, swept, zones
 from ..engine import Engine
 from ..experts import bento_pack as expert
 from ..fingers import fingers, goal_from_part, grip_angle
@@ -120,6 +120,7 @@ class BentoPack(Task):
             *fingers(),
             *part("grip.force"),
             *zones(WORKSPACE, HYGIENE),
+            *swept(self, HYGIENE),
             (
                 described("part.squeeze", "1"),
                 lambda s: CRUSHED * s["grip.force.max"] / np.maximum(s["grip.force.limit"], 1e-3),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cell import compose
-from ..derived import arm, constant, part, per_episode, zones
+from ..derived import arm, constant, part, per_episode, swept, zones
 from ..engine import Engine
 from ..experts import conveyor_sort as expert
 from ..eyes import BeltEye
@@ -116,6 +116,7 @@ class ConveyorSort(Task):
             *part("vacuum.held"),
             (described("belt.left", "m"), lambda s: PASSED_Y - s["part.pos"][..., 1]),
             *zones(WORKSPACE, KEEPOUT),
+            *swept(self, KEEPOUT),
         ]
         held = [
             per_episode("part.class", "1", (3,)),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import castings
 from ..cell import compose
 from ..control import CartesianTwist
-from ..derived import arm, constant, part, per_episode, zones
+from ..derived import arm, constant, part, per_episode, swept, zones
 from ..engine import Engine
 from ..experts import inspect as expert
 from ..eye import Eye
@@ -178,6 +178,7 @@ class Inspect(Task):
             *fingers(),
             *part("grip.force"),
             *zones(WORKSPACE, KEEPOUT),
+            *swept(self, KEEPOUT),
             (described("view.turns", "rad", (3,)), _view_turns),
             (described("views.judged", "1"), lambda s: _judged(s).sum(axis=-1).astype(np.float64)),
             (described("part.in_good", "1"), _inside(GOOD)),

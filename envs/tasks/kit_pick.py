@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .. import separation
 from ..cell import compose
 from ..control import CartesianTwist
-from ..derived import arm, constant, part, per_episode, zones
+from ..derived import arm, constant, part, per_episode, swept, zones
 from ..engine import Engine
 from ..experts import kit_pick as expert
 from ..eyes import ToteEye
@@ -132,6 +132,7 @@ class KitPick(Task):
             *fingers(),
             *part("grip.force"),
             *zones(WORKSPACE, KEEPOUT),
+            *swept(self, KEEPOUT),
             *separation.derived(described),
         ]
         held = [per_episode("part.shape", "1", (3,)), per_episode("part.size", "m", (3,))]
