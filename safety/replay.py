@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..envs.errors import BadInput, printable
 from ..envs.platform import differences, fingerprint
 from ..envs.task import get_task
+from .campaign import versions
 from .episodes import Loop, Row, Watch
 from .evidence import Incomplete, checked_shard, platform_of, read_plan, rows_of, shard_path
 from .folders import find_check
@@ -26,13 +27,14 @@ class Replayed:
     """A stored episode and the same one played now.
 
     `equal`: the sensor data and the whole row are the same to the last bit. `agrees`: the outcome is the same and every margin within
-    `TOLERANCE`. `other_platform` lists what differs from the machine that stored it.
+    `TOLERANCE`. `other_platform` lists what differs from the machine that stored it, `other_versions` what was edited since: Genba, the cell.
     """
 
     check: Path
     stored: Row
     now: Row
     other_platform: tuple[str, ...]
+    other_versions: tuple[str, ...] = ()
     video: Path | None = None
 
     @property
@@ -62,6 +64,7 @@ class Replayed:
             "agrees": self.agrees,
             "changed": list(self.changed),
             "other_platform": list(self.other_platform),
+            "other_versions": list(self.other_versions),
             "tolerance": TOLERANCE,
             "check": str(self.check),
             "episode": self.stored,
@@ -84,6 +87,8 @@ class Replayed:
             lines.append(f"         other platform ({'; '.join(self.other_platform)}): {word}")
         else:
             lines.append(f"         NOT equal on the same platform: {', '.join(self.changed[:6])} differ")
+        if not self.equal and self.other_versions:
+            lines.append(f"         edited since (then / now): {'; '.join(self.other_versions)}")
         if self.video:
             lines.append(f"         {self.video}")
         return "\n".join(printable(line) for line in lines)
@@ -108,7 +113,7 @@ def replay(where: str | Path, episode: int, policy: Policy, video: Path | None =
     check_film(video)
     with Film(video) as film:
         played = replays(where, [episode], policy, lambda loop: film.follow(loop.worlds, 0))[0]
-    return Replayed(played.check, played.stored, played.now, played.other_platform, video)
+    return replace(played, video=video)
 
 
 def replays(
@@ -120,8 +125,10 @@ def replays(
     loop = loop_of(plan, policy, len(episodes), threads)
     rows = {row["episode"]: row for row in loop.play(asked, watch)}
     other = tuple(differences(platform_of(folder), fingerprint()))
+    now = {name: value for name, value in versions(loop.task).items() if name in ("genba", "cell")}
+    edited = tuple(differences({name: plan.versions.get(name, "?") for name in now}, now))
     shown = Path(where) if is_search(where) else folder
-    return [Replayed(shown, row, rows[row["episode"]], other) for row in stored]
+    return [Replayed(shown, row, rows[row["episode"]], other, edited) for row in stored]
 
 
 def _asked(where: str | Path, folder: Path, numbers: Sequence[int]) -> tuple[Plan, list[Row], list[Episode]]:

@@ -308,7 +308,16 @@ def test_replay_of_something_else_says_so(reference: Path) -> None:
         replay(reference, 24, Expert(folder))
     slower = replay(reference, 5, Expert(folder, change=lambda action: action * np.float32(0.9)))
     assert not slower.equal and "trace_sha256" in slower.changed and slower.exit_code == 1
-    assert "NOT equal" in slower.table()
+    assert "NOT equal" in slower.table() and "edited since" not in slower.table()
+
+
+def test_replay_names_what_was_edited_since(reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = reference.parent.parent
+    monkeypatch.setattr("genba.safety.replay.versions", lambda task: {"genba": "0.0.9", "cell": "abc"})
+    same = replay(reference, 5, Expert(folder))
+    assert same.equal and len(same.other_versions) == 2 and "edited" not in same.table()
+    slower = replay(reference, 5, Expert(folder, change=lambda action: action * np.float32(0.9)))
+    assert "edited since (then / now): cell " in slower.table() and " / 0.0.9" in slower.table()
 
 
 def test_another_platform_is_named_and_compared_by_outcome(
