@@ -7,6 +7,7 @@ are not drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,7 @@ TOTE = Sight(
     (0.13, 0.36, 0.62),
     (0.46, -0.29),
 )
-ORANGE = np.array([0.93, 0.44, 0.10])
+ORANGE, OTHER_COLOUR = np.array([0.93, 0.44, 0.10]), np.array([0.30, 0.42, 0.52])
 BELT = Sight(
     looking((0.27, -0.18, 0.09), (0.62, -0.18, 0.80), (0.0, 1.0, 0.0), 0.32, (128, 64)),
     0.09,
@@ -49,11 +50,22 @@ FOREARM_Z = 0.30  # m
 IN_VIEW, BELT_HALF = 0.14, 0.07  # m along the belt, either way, and across it
 
 
+def loose(engine: Engine, world: int, body: str, colour: Array) -> Shape:
+    """A free body of one shape, `<body>_geom`, where it lies in a world."""
+    geom = int(engine.model.geom(f"{body}_geom").id)
+    first = int(engine.model.joint(f"{body}_free").qposadr[0])
+    pose, fields = engine.qpos[world, first : first + 7], engine.fields
+    kind = BOX if int(fields["geom_type"][world, geom]) == BOX_TYPE else CYLINDER
+    return Shape(kind, fields["geom_size"][world, geom].copy(), pose[:3].copy(), matrix(pose[3:]), colour)
+
+
 class ToteEye(Overhead):
     """A camera above the tote; fingers that close on a part straighten it and bring it to their middle."""
 
     def __init__(self, task: Task, engine: Engine) -> None:
         super().__init__(task, engine, TOTE)
+        bodies = (task.model.body(i).name for i in range(task.model.nbody))
+        self.others = tuple(name for name in bodies if name.startswith("other_"))
 
     def gripped(self, now: Lookup) -> NDArray[np.bool_]:
         return np.asarray(now["grip.force"] > 1.0)
@@ -66,8 +78,9 @@ class ToteEye(Overhead):
 
     def things(self, now: Lookup, world: int) -> list[Shape]:
         part = self._part(now, world, self._round(world), ORANGE)
+        others = [loose(self.engine, world, body, OTHER_COLOUR) for body in self.others]
         opening = float(now["gripper.q"][world])
-        return [part, *hand_shapes(now["tcp.pos"][world], matrix(now["tcp.quat"][world]), opening)]
+        return [part, *others, *hand_shapes(now["tcp.pos"][world], matrix(now["tcp.quat"][world]), opening)]
 
     def _round(self, world: int) -> bool:
         geom = self.model.geom("part_geom").id
@@ -87,9 +100,9 @@ class BeltEye(Overhead):
 
     def __init__(self, task: Task, engine: Engine) -> None:
         super().__init__(task, engine, BELT)
-        self.bodies = tuple(f"other_{i}" for i in (1, 2))
-        self.places_at = [int(self.model.joint(f"{body}_free").qposadr[0]) for body in self.bodies]
-        self.geoms = {body: int(self.model.geom(f"{body}_geom").id) for body in ("part", *self.bodies)}
+        self.geoms = {
+            body: int(self.model.geom(f"{body}_geom").id) for body in ("part", "other_1", "other_2")
+        }
         self.lengths = np.asarray(load_robot(task.robot_name).limit("arm.lengths").value, float)
 
     def gripped(self, now: Lookup) -> NDArray[np.bool_]:
@@ -130,21 +143,13 @@ class BeltEye(Overhead):
 
     def _good(self, now: Lookup, world: int, body: str) -> list[Shape]:
         """A part on the belt with the mark on its back; the judged one carries a ring as well."""
-        fields, geom = self.engine.fields, self.geoms[body]
+        colour = np.asarray(self.engine.fields["geom_rgba"][world, self.geoms[body], :3], np.float64)
+        seen = loose(self.engine, world, body, colour)
+        at, axes, size = seen.pos, seen.axes, seen.size
         if body == "part":
             at, axes = now["part.pos"][world], matrix(now["part.quat"][world])
-        else:
-            first = self.places_at[self.bodies.index(body)]
-            pose = self.engine.qpos[world, first : first + 7]
-            at, axes = pose[:3].copy(), matrix(pose[3:])
-        size = fields["geom_size"][world, geom]
-        flat = int(fields["geom_type"][world, geom]) == BOX_TYPE
-        top = at + (size[2] if flat else size[1]) * axes[:, 2]
-        kind = BOX if flat else CYLINDER
-        shapes = [
-            Shape(kind, size.copy(), at, axes, np.asarray(fields["geom_rgba"][world, geom, :3], np.float64)),
-            Shape(BOX, MARK, top, axes, PAINT),
-        ]
+        top = at + (size[2] if seen.kind == BOX else size[1]) * axes[:, 2]
+        shapes = [replace(seen, pos=at, axes=axes), Shape(BOX, MARK, top, axes, PAINT)]
         return shapes + (
             [Shape(CYLINDER, RING, top + 0.0002 * axes[:, 2], axes, SIGNAL_YELLOW)] if body == "part" else []
         )
