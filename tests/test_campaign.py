@@ -22,10 +22,10 @@ from genba.envs.errors import BadInput
 from genba.envs.task import Task, get_task, task_ids
 from genba.safety.campaign import Campaign, UntilDecided, check, stopping
 from genba.safety.compare import compare, compared
-from genba.safety.evidence import Incomplete, Tampered, missing_shards, read_evidence, shard_path
+from genba.safety.evidence import Incomplete, Tampered, missing_shards, read_evidence, read_plan, shard_path
 from genba.safety.folders import attempts
 from genba.safety.progress import Progress
-from genba.safety.replay import replay, replays
+from genba.safety.replay import loop_of, replay, replays
 from genba.safety.report import report
 from genba.safety.result import read_check
 from genba.safety.suite import Suite, load_suite
@@ -309,6 +309,18 @@ def test_replay_of_something_else_says_so(reference: Path) -> None:
     slower = replay(reference, 5, Expert(folder, change=lambda action: action * np.float32(0.9)))
     assert not slower.equal and "trace_sha256" in slower.changed and slower.exit_code == 1
     assert "NOT equal" in slower.table() and "edited since" not in slower.table()
+
+
+def test_replay_of_evidence_older_than_a_parameter_goes_on_and_of_another_cell_is_refused(
+    reference: Path,
+) -> None:
+    plan, policy = read_plan(reference), Expert(reference.parent.parent)
+    older = {name: value for name, value in plan.cell.items() if name != "part.scale"}
+    assert len(older) == len(plan.cell) - 1
+    assert loop_of(plan.model_copy(update={"cell": older}), policy, 2, 1).n == 2
+    other = {**plan.cell, "part.scale": (1.1, 1.1)}
+    with pytest.raises(BadInput, match="judged in another cell"):
+        loop_of(plan.model_copy(update={"cell": other}), policy, 2, 1)
 
 
 def test_replay_names_what_was_edited_since(reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
