@@ -15,6 +15,7 @@ from .terms import dot, norm
 
 UP = np.array([0.0, 0.0, 1.0])
 LEFT, RIGHT = 0, 1
+SIGNS = np.array([[1.0], [-1.0]])  # of what lies to the left and to the right
 STRAIGHT = 0.985  # an arm stays this little bent
 
 
@@ -78,41 +79,44 @@ def segments(body: Body, posture: Posture) -> tuple[Array, Array]:
     neck, chin = hips + tall * trunk, hips + (body.chin - body["hip.height"]) * trunk
     ends["neck"] = neck, chin
     ends["head"] = chin + r["head"] * trunk, chin + (r["head"] + size["head"]) * trunk
-    for side, name, sign in ((LEFT, "l", 1.0), (RIGHT, "r", -1.0)):
-        shoulder = hips + (tall - r["upper_arm"]) * trunk + sign * body.shoulder * left
-        ends |= _arm(body, posture, side, name, shoulder, -UP - 0.6 * ahead, ahead)
-        ends |= _leg(body, posture, side, name, hips + sign * body.hip * left, ahead, left, sign)
-    return tuple(np.stack([ends[part][i] for part in PARTS], axis=-2) for i in (0, 1))  # type: ignore[return-value]
+    for region, pair in (
+        _arms(body, posture, hips + (tall - r["upper_arm"]) * trunk, left, ahead)
+        | _legs(body, posture, hips, left, ahead)
+    ).items():
+        for side, name in ((LEFT, "l"), (RIGHT, "r")):
+            ends[f"{region}_{name}"] = pair[0][..., side, :], pair[1][..., side, :]
+    found = np.empty((2, *floor.shape[:-1], len(PARTS), 3))
+    for i, part in enumerate(PARTS):
+        found[0, ..., i, :], found[1, ..., i, :] = ends[part]
+    return found[0], found[1]
 
 
-def _arm(
-    body: Body, posture: Posture, side: int, name: str, shoulder: Array, bend: Array, ahead: Array
+def _arms(
+    body: Body, posture: Posture, middle: Array, left: Array, ahead: Array
 ) -> dict[str, tuple[Array, Array]]:
-    """Upper arm, forearm and hand, which goes straight on from the forearm."""
+    """Upper arms, forearms and hands, which go straight on from the forearms, `(..., 2, 3)` each; `middle` lies between the shoulders."""
     upper, forearm, hand = (body.length[region] for region in ("upper_arm", "forearm", "hand"))
-    lower = forearm + 0.5 * hand
-    share = posture.reach[..., side][..., None]
-    hanging = shoulder - (upper + lower) * UP + posture.swing[..., side][..., None] * ahead
-    target = hanging + share * (posture.hands[..., side, :] - hanging)
-    elbow, palm = two_links(shoulder, target, upper, lower, bend, STRAIGHT)
+    lower, forward = forearm + 0.5 * hand, ahead[..., None, :]
+    shoulder = middle[..., None, :] + SIGNS * body.shoulder * left[..., None, :]
+    hanging = shoulder - (upper + lower) * UP + posture.swing[..., None] * forward
+    target = hanging + posture.reach[..., None] * (posture.hands - hanging)
+    elbow, palm = two_links(shoulder, target, upper, lower, -UP - 0.6 * forward, STRAIGHT)
     along = (palm - elbow) / lower
     wrist = elbow + forearm * along
-    return {
-        f"upper_arm_{name}": (shoulder, elbow),
-        f"forearm_{name}": (elbow, wrist),
-        f"hand_{name}": (wrist, wrist + hand * along),
-    }
+    return {"upper_arm": (shoulder, elbow), "forearm": (elbow, wrist), "hand": (wrist, wrist + hand * along)}
 
 
-def _leg(
-    body: Body, posture: Posture, side: int, name: str, hip: Array, ahead: Array, left: Array, sign: float
+def _legs(
+    body: Body, posture: Posture, hips: Array, left: Array, ahead: Array
 ) -> dict[str, tuple[Array, Array]]:
-    """Thigh and lower leg, whose round end stands on the floor."""
-    step = posture.feet[..., side, :]
-    stand = posture.floor + sign * body.hip * left + body.radius["lower_leg"] * UP
-    target = stand + step[..., 0:1] * ahead + step[..., 1:2] * left + step[..., 2:3] * UP
-    knee, foot = two_links(hip, target, body.length["thigh"], body.length["lower_leg"], ahead)
-    return {f"thigh_{name}": (hip, knee), f"lower_leg_{name}": (knee, foot)}
+    """Thighs and lower legs, whose round ends stand on the floor, `(..., 2, 3)` each; `hips` lies between them."""
+    forward, aside = ahead[..., None, :], left[..., None, :]
+    hip = hips[..., None, :] + SIGNS * body.hip * aside
+    stand = posture.floor[..., None, :] + SIGNS * body.hip * aside + body.radius["lower_leg"] * UP
+    step = posture.feet
+    target = stand + step[..., 0:1] * forward + step[..., 1:2] * aside + step[..., 2:3] * UP
+    knee, foot = two_links(hip, target, body.length["thigh"], body.length["lower_leg"], forward)
+    return {"thigh": (hip, knee), "lower_leg": (knee, foot)}
 
 
 def poses(ends: tuple[Array, Array]) -> tuple[Array, Array]:
