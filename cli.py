@@ -517,6 +517,25 @@ def run(
     deliver(result, json)
 
 
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="A Stable-Baselines3 archive (.zip), or the policy.pth in it.")
+    ],
+    task: TaskOption = "",
+    activation: Annotated[
+        str, typer.Option(help="Between its layers, where the file does not say it: tanh, relu, elu, ...")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Take in a policy of Stable-Baselines3: read, never unpickled."""
+    with quiet_stdout():
+        from genba.policies.take_in import take_in
+
+        result = take_in(file, task, activation)
+    deliver(result, json)
+
+
 @app.command()
 def serve(
     policy: Policy,

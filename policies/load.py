@@ -31,8 +31,8 @@ BUILT_IN = ("scripted", "random", "zero")
 SERVED = "server"
 PICKLED = (".zip", ".pkl", ".pickle", ".pt", ".pth", ".joblib")  # Stable-Baselines3, torch and their like
 NOT_OPENED = (
-    "such an archive holds Python objects that run as code when opened, so it is not; export its policy to ONNX "
-    "(docs/bring-your-own.md says how) and check that file"
+    "such an archive holds Python objects that run as code when opened, so it is not; genba import reads the weights of a "
+    "Stable-Baselines3 archive, others are exported to ONNX (docs/bring-your-own.md says how)"
 )
 SCHEMES = ("ws://", "wss://")
 
