@@ -313,7 +313,7 @@ def test_an_archive_that_would_run_code_is_never_opened(here: Path, name: str) -
     if not name.startswith("absent"):
         (here / name).write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
     line = refusal(name, TASK)
-    assert "export its policy to ONNX (docs/bring-your-own.md" in line
+    assert "genba import reads the weights" in line and "exported to ONNX (docs/bring-your-own.md" in line
     assert not (here / "opened").exists()
 
 
