@@ -142,7 +142,7 @@ class SensorNoise(Disturbance):
         return sensed.with_values(values)
 
 
-class _Delay(Disturbance):
+class Delay(Disturbance):
     """A ring of past rows; each world reads the one its delay says (the first row of the episode before that)."""
 
     ladder = Ladder(
@@ -155,11 +155,12 @@ class _Delay(Disturbance):
     def __init__(self, task: Task, engine: Engine) -> None:
         super().__init__(task, engine)
         self.ring: NDArray[np.floating] | None = None
-        self.slots = 1 + round(max(self.ladder.values) / 1000.0 * task.control_hz)
+        self.per_unit = 1.0 if self.ladder.unit == "ticks" else task.control_hz / 1000.0
+        self.slots = 1 + round(max(self.ladder.values) * self.per_unit)
 
     def ticks(self) -> Levels:
         """`(N,)`: the value in whole ticks."""
-        return np.rint(self.value / 1000.0 * self.task.control_hz).astype(np.int64)
+        return np.rint(self.value * self.per_unit).astype(np.int64)
 
     def late(
         self, rows: NDArray[np.floating], steps: NDArray[np.int64], ticks: Levels | None = None
@@ -176,7 +177,7 @@ class _Delay(Disturbance):
         return np.where((self.level > 0)[:, None], then, rows)
 
 
-class ObservationDelay(_Delay):
+class ObservationDelay(Delay):
     """The policy sees the cell as it was a while ago."""
 
     name, port = "observation-delay", "sensing"
@@ -186,7 +187,7 @@ class ObservationDelay(_Delay):
         return self.late(observation, steps).astype(np.float32, copy=False)
 
 
-class ActionDelay(_Delay):
+class ActionDelay(Delay):
     """The controller gets the policy's action a while later."""
 
     name, port = "action-delay", "actuation"

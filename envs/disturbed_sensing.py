@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .disturbances import Disturbance, Ladder, Levels, Push, _Delay
+from .disturbances import Delay, Disturbance, Ladder, Levels, Push
 from .drives import arm_dofs, turning
 from .engine import Engine, Ids
 from .signals import Array, Lookup
@@ -257,7 +257,7 @@ class ObservationHeld(ObservationLost):
         return self.shown.copy()
 
 
-class ObservationRepeated(_Delay):
+class ObservationRepeated(Delay):
     """A sensor slower than the controller: each observation is shown again for a while before the next one comes."""
 
     name, port = "observation-repeated", "sensing"
@@ -274,7 +274,7 @@ class ObservationRepeated(_Delay):
         return self.late(observation, steps, steps % every).astype(np.float32, copy=False)
 
 
-class ObservationJitter(_Delay):
+class ObservationJitter(Delay):
     """Each tick the observation is late by another time, so that an old one may follow a newer one."""
 
     name, port = "observation-jitter", "sensing"

@@ -59,6 +59,13 @@ def check_severities(severities: Severities) -> dict[str, tuple[int, ...]]:
     return checked
 
 
+def check_shape(what: str, given: object, shape: tuple[int, ...]) -> None:
+    """Raises BadInput for numbers of another shape than is meant: numpy would spread them over all."""
+    found = np.asarray(given).shape
+    if found != shape:
+        raise BadInput(f"{what} has shape {found}, expected {shape}")
+
+
 def check_count(name: str, count: int) -> None:
     """Raises BadInput for a number of worlds that is no integer of at least 1."""
     if not _whole(count) or count < 1:
@@ -96,6 +103,12 @@ class Draws:
             for name, choices in self.severities.items()
         }
         worlds.reset(ids, chosen, levels)
+
+
+def beginning(worlds: Worlds, world: int) -> dict[str, Any]:
+    """What `info` says of a reset: the episode's `seed`, and `severity/<name>` of each disturbance."""
+    drawn = {f"severity/{name}": int(each.level[world]) for name, each in worlds.disturbances.items()}
+    return {"seed": int(worlds.seeds[world]), **drawn}
 
 
 def endings(worlds: Worlds) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

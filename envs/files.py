@@ -132,8 +132,8 @@ def load_yaml(path: str | Path, model: type[Model]) -> Model:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    except (OSError, ValueError) as error:  # a name that no file can have, or no UTF-8
+        raise BadInput(f"{one_line(str(path), 200)}: cannot be read as UTF-8 text ({error})") from None
     node, value = read_yaml(str(path), text)
     try:
         return model.model_validate(value)

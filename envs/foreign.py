@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .errors import BadInput, one_line
 from .files import sha256_hex
-from .foreign_signals import Recorder, Watch, table_of, watch_of, watched
+from .foreign_signals import Recorder, SomebodyElses, Watch, table_of, watch_of, watched
 from .parameters import NORMAL, Cell
 from .signals import Array, Lookup, SignalTable
 from .streams import Streams
@@ -44,7 +44,7 @@ class ForeignTask(Task):
     """
 
     foreign = True
-    failures = ("terminated",)
+    failures = ("terminated", "truncated")
     observe: ClassVar[Mapping[str, Term]] = {}
     rewards: ClassVar[Mapping[str, Callable[[Lookup], Array]]] = {REWARD: lambda s: np.zeros(s.lead)}
 
@@ -61,21 +61,17 @@ class ForeignTask(Task):
 
     def make(self) -> Any:
         """A fresh environment, its observation one row. Raises BadInput."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+        with SomebodyElses(self.environment, "Gymnasium cannot make it"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
                 env = gymnasium.make(self.environment)
                 if isinstance(env.observation_space, gymnasium.spaces.Dict):
                     env = gymnasium.wrappers.FlattenObservation(env)
-        except ModuleNotFoundError as error:
-            raise BadInput(
-                f"{self.environment}: Gymnasium cannot make it ({one_line(error)}); its own environments need: "
-                "pip install 'genba[envs]'"
-            ) from None
-        except Exception as error:  # noqa: BLE001 - whatever Gymnasium or somebody's environment raises
-            raise BadInput(
-                f"{self.environment}: Gymnasium cannot make it ({one_line(f'{type(error).__name__}: {error}', 160)})"
-            ) from None
+            except ModuleNotFoundError as error:
+                raise BadInput(
+                    f"{self.environment}: Gymnasium cannot make it ({one_line(error)}); its own environments need: "
+                    "pip install 'genba[envs]'"
+                ) from None
         inner: Any = env.unwrapped
         if not isinstance(getattr(inner, "model", None), mujoco.MjModel):
             raise BadInput(
@@ -97,10 +93,11 @@ class ForeignTask(Task):
         )
         self._box = env.observation_space
         self.watch: Watch = watch_of(model)
-        env.reset(seed=0)
         recorder = Recorder(self.watch, inner.data, np.zeros((0, self.watch.width)))
-        with watched(recorder):
-            env.step(np.clip(np.zeros(len(self.low)), self.low, self.high).astype(np.float32))
+        with SomebodyElses(self.environment):
+            env.reset(seed=0)
+            with watched(recorder):
+                env.step(np.clip(np.zeros(len(self.low)), self.low, self.high).astype(np.float32))
         self._substeps = recorder.count
         limit = None if env.spec is None else env.spec.max_episode_steps
         if not self._substeps:
@@ -111,6 +108,7 @@ class ForeignTask(Task):
             raise BadInput(
                 f"{self.environment}: has no time limit (max_episode_steps), so an episode need not end"
             )
+        self.limit = int(limit)
         state = np.empty(mujoco.mj_sizeModel(model), np.uint8)
         mujoco.mj_saveModel(model, None, state)
         physics_hz, control_hz = (
@@ -133,6 +131,11 @@ class ForeignTask(Task):
     def terminated(self) -> int:
         """The code of an end that the environment itself made."""
         return TERMINATED
+
+    @property
+    def truncated(self) -> int:
+        """The code of an end that the environment made before its time limit and calls no termination."""
+        return TERMINATED + 1
 
     def watch_for(self, model: Any) -> Watch:
         """What is read from one environment's own model."""

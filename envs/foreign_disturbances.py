@@ -90,10 +90,30 @@ class ObservationNoise(Disturbance):
         return np.where((self.level > 0)[:, None], disturbed, observation).astype(np.float32)
 
 
+IN_TICKS = Ladder(
+    "delay",
+    "ticks",
+    (0.0, 1.0, 2.0, 3.0, 4.0, 6.0),
+    "control ticks of the environment, whose rate is its own: in milliseconds a step could be no tick at all (assumption)",
+)
+
+
+class LateObservation(ObservationDelay):
+    """The policy sees the environment as it was some control ticks ago."""
+
+    foreign, ladder = True, IN_TICKS
+
+
+class LateAction(ActionDelay):
+    """The environment gets the policy's action some control ticks later."""
+
+    foreign, ladder = True, IN_TICKS
+
+
 FOREIGN: tuple[type[Disturbance], ...] = (
-    ActionDelay,
     BodyMass,
-    ObservationDelay,
+    LateAction,
+    LateObservation,
     ObservationNoise,
     SurfaceFriction,
 )
@@ -114,4 +134,4 @@ def make_foreign(name: str, task: Task, worlds: int) -> Disturbance:
 
 def every_disturbance() -> dict[str, type[Disturbance]]:
     """What a suite may name, for cells of ours or for others' environments."""
-    return {**disturbance_classes(), **foreign_disturbances()}
+    return {**foreign_disturbances(), **disturbance_classes()}

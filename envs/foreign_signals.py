@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BadInput
+from .errors import BadInput, one_line
 from .signals import Array, Derivation, Lookup, Signal, SignalTable
 from .vocabulary import common_held, described
 
@@ -229,3 +229,19 @@ def _energy(model: Any, which: int) -> Read:
         return np.asarray(found)
 
     return energy
+
+
+class SomebodyElses:
+    """What somebody else's environment raises, `sys.exit` too, becomes one line."""
+
+    def __init__(self, name: str, what: str = "the environment failed") -> None:
+        self.name, self.what = name, what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, BadInput):
+            raise BadInput(
+                f"{self.name}: {self.what} ({one_line(f'{type(error).__name__}: {error}', 160)})"
+            ) from None

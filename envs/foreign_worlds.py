@@ -18,7 +18,7 @@ from .chosen import Draws
 from .engine import Ids
 from .errors import BadInput, one_line
 from .foreign_disturbances import make_foreign
-from .foreign_signals import Recorder, checked, watched
+from .foreign_signals import Recorder, SomebodyElses, checked, watched
 from .signals import Signals
 from .streams import Streams
 from .task import FAULT, RUNNING, SUCCESS, TIMEOUT
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from .foreign import ForeignTask
 
 
+NOTHING = object()  # what an environment says that says nothing
+
+
 class ForeignWorlds(Worlds):
     """N environments; the surface of `Worlds` that a judged episode needs.
 
     Success is what the environment calls `is_success` in its info; one that does not say so has succeeded
-    when its time limit was reached before it ended the episode itself.
+    when its time limit was reached before it ended the episode itself, by calling it terminated or truncated.
     """
 
     def __init__(self, task: ForeignTask, n: int, disturbances: Sequence[str], trace: bool) -> None:
@@ -159,22 +162,27 @@ class ForeignWorlds(Worlds):
         env, recorder = found
         with self._foreign_code(), watched(recorder):
             seen, reward, terminated, truncated, info = env.step(action)
+            self.reward[world], terminated, truncated = float(reward), bool(terminated), bool(truncated)
+            says = info.get("is_success", NOTHING)
         checked(recorder, self.foreign.environment)
         self._see(world, seen)
-        self.reward[world] = reward
         if self._hashes is not None:
             self._hashes[world].update(recorder.block.data)
         data = recorder.data
-        sound = all(np.isfinite(each).all() for each in (reward, self.seen[world], data.qpos, data.qvel))
+        sound = all(
+            np.isfinite(each).all() for each in (self.reward[world], self.seen[world], data.qpos, data.qvel)
+        )
         if not sound or data.warning.number.any():
             return FAULT
         if not (terminated or truncated):
             return RUNNING
-        if "is_success" in info:
-            if self._succeeded(info["is_success"]):
-                return SUCCESS
-            return self.foreign.terminated if terminated else TIMEOUT
-        return self.foreign.terminated if terminated else SUCCESS
+        if says is not NOTHING and self._succeeded(says):
+            return SUCCESS
+        if terminated:
+            return self.foreign.terminated
+        if self.steps[world] + 1 < self.foreign.limit:
+            return self.foreign.truncated
+        return SUCCESS if says is NOTHING else TIMEOUT
 
     def _succeeded(self, says: object) -> bool:
         """What `is_success` means. Raises BadInput for what is neither a truth nor a number: any text would count as success."""
@@ -205,24 +213,8 @@ class ForeignWorlds(Worlds):
                 found[0].close()
         self._refresh()
 
-    def _foreign_code(self) -> _Foreign:
-        return _Foreign(self.foreign.environment)
-
-
-class _Foreign:
-    """What somebody else's environment raises becomes one line."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
-        if isinstance(error, Exception | SystemExit) and not isinstance(error, BadInput):
-            raise BadInput(
-                f"{self.name}: the environment failed ({one_line(f'{type(error).__name__}: {error}')})"
-            ) from None
+    def _foreign_code(self) -> SomebodyElses:
+        return SomebodyElses(self.foreign.environment)
 
 
 def _rank(reason: int) -> int:

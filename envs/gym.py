@@ -6,7 +6,8 @@
     envs = gymnasium.make_vec("genba/KitPick-v0", num_envs=128, vectorization_mode="vector_entry_point")
 
 `info` carries `is_success`, `cost` and each reward term as `reward/<name>`; when an episode ends also `reason`, `steps`,
-`limits_active` and, after success, `cycle_s`. A reset says its `seed`: `reset(seed=...)` plays that episode again.
+`limits_active` and, after success, `cycle_s`. A reset says its `seed` and, of each disturbance, `severity/<name>`: with those severities
+`reset(seed=...)` plays that episode again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from .faces import (
     Severities,
     action_space,
     as_task,
+    beginning,
     check_render_mode,
+    check_shape,
     endings,
     infos,
     observation_space,
@@ -74,10 +77,11 @@ class CellEnv(gymnasium.Env[Float32s, Float32s]):
         """Start an episode: of `seed`, or of one drawn from `np_random`. `options` has none yet."""
         super().reset(seed=seed)
         self.draws.start(self.worlds, np.zeros(1, np.int64), [self.np_random], [seed])
-        return self.worlds.observation()[0].copy(), {"seed": int(self.worlds.seeds[0])}
+        return self.worlds.observation()[0].copy(), beginning(self.worlds, 0)
 
     def step(self, action: Float32s) -> tuple[Float32s, float, bool, bool, dict[str, Any]]:
         """One control tick. `action` is `(A,)`, clipped to [-1, 1]; a NaN in it ends the episode as a fault."""
+        check_shape("an action", action, self._action.shape[1:])
         self._action[0] = action
         worlds = self.worlds
         worlds.step(self._action)

@@ -11,14 +11,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from .errors import BadInput
+from .errors import BadInput, one_line
 from .faces import (
     Draws,
     Severities,
     action_space,
     as_task,
+    beginning,
     check_count,
     check_render_mode,
+    check_shape,
     ending,
     endings,
     observation_space,
@@ -79,7 +81,11 @@ class CellVectorEnv(VectorEnv[Float32s, Float32s, NDArray[Any]]):
             raise BadInput(
                 f"{len(seeds)} seeds for {self.num_envs} environments: give one for each, or one number"
             )
-        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
+        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+            raise BadInput(
+                f"reset_mask: expected {self.num_envs} truths, one of them true at least, found {one_line(mask, 60)}"
+            )
         ids = np.flatnonzero(mask)
         for i in ids:
             if (chosen := seeds[i]) is not None:
@@ -91,14 +97,19 @@ class CellVectorEnv(VectorEnv[Float32s, Float32s, NDArray[Any]]):
     def _restart(self, ids: NDArray[np.int64], seeds: Sequence[int | None], said: dict[str, Any]) -> None:
         """Start episodes and say their seeds."""
         self.draws.start(self.worlds, ids, [self._generators[i] for i in ids], seeds)
-        said["seed"], said["_seed"] = np.zeros(self.num_envs, np.int64), np.zeros(self.num_envs, bool)
-        said["seed"][ids], said["_seed"][ids] = self.worlds.seeds[ids], True
+        begun = np.zeros(self.num_envs, bool)
+        begun[ids] = True
+        for i in ids:
+            for name, value in beginning(self.worlds, int(i)).items():
+                said.setdefault(name, np.zeros(self.num_envs, np.int64))[i] = value
+                said[f"_{name}"] = begun
 
     def step(
         self, actions: Float32s
     ) -> tuple[Float32s, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One control tick of every world. `actions` is `(n, A)`."""
         worlds, n = self.worlds, self.num_envs
+        check_shape("actions", actions, self._action[:n].shape)
         self._action[:n] = actions
         worlds.step(self._action)
         terminated, truncated = endings(worlds)

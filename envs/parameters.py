@@ -55,10 +55,11 @@ class Says(_Frozen):
 
 class Parameter(_Frozen):
     """One quantity of a cell: what it means, its SI unit, what it may be, and what it is in each variant (one value, or a span that
-    episodes draw from)."""
+    episodes draw from). A `whole` one is a number of things or a switch: one whole number, for the cell itself depends on it."""
 
     says: Says
     unit: str
+    whole: bool = False
     range: Span
     easy: Value
     normal: Value
@@ -75,7 +76,9 @@ class Parameter(_Frozen):
     @classmethod
     def _in_range(cls, value: Span, info: ValidationInfo) -> Span:
         if "range" in info.data:
-            _refuse_outside(value, info.data["range"], info.data.get("unit", ""))
+            _refuse_outside(
+                value, info.data["range"], info.data.get("unit", ""), info.data.get("whole", False)
+            )
         return value
 
     def of(self, variant: str) -> Span:
@@ -199,7 +202,7 @@ def _decided(task: str, variant: str, changes: Mapping[str, Span], where: Callab
         try:
             if name not in shipped:
                 raise UnknownName(f"parameter of {task}", name, shipped)
-            _refuse_outside(span, shipped[name].range, shipped[name].unit)
+            _refuse_outside(span, shipped[name].range, shipped[name].unit, shipped[name].whole)
         except (UnknownName, ValueError) as error:
             raise BadInput(f"{where(name)}: {error}") from None
     changed = tuple(sorted((name, span) for name, span in changes.items() if span != values[name]))
@@ -211,7 +214,9 @@ def _known_variant(variant: str) -> None:
         raise UnknownName("variant", variant, VARIANTS)
 
 
-def _refuse_outside(span: Span, allowed: Span, unit: str) -> None:
+def _refuse_outside(span: Span, allowed: Span, unit: str, whole: bool) -> None:
+    if whole and (span[0] != span[1] or span[0] != round(span[0])):
+        raise ValueError(f"expected one whole number, found {_text(span)}")
     if not allowed[0] <= span[0] <= span[1] <= allowed[1]:
         named = "" if unit == "1" else f" {unit}"
         raise ValueError(f"expected {allowed[0]:g} to {allowed[1]:g}{named}, found {_text(span)}")
@@ -227,5 +232,6 @@ def _read(spec: str, name: str, text: str) -> Span:
 
 
 def _text(span: Span) -> str:
-    low, high = (format(value, ".12g") for value in span)
+    """A span that reads back as itself, to the last bit."""
+    low, high = (text if float(text := format(value, ".12g")) == value else repr(value) for value in span)
     return low if low == high else f"{low}..{high}"

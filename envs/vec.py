@@ -20,8 +20,10 @@ from .faces import (
     Severities,
     action_space,
     as_task,
+    beginning,
     check_count,
     check_render_mode,
+    check_shape,
     endings,
     infos,
     observation_space,
@@ -82,10 +84,11 @@ class WorldsVecEnv(VecEnv):
     def _restart(self, ids: NDArray[np.int64], seeds: Sequence[int | None]) -> None:
         self.draws.start(self.worlds, ids, [self._generators[i] for i in ids], seeds)
         for i in ids:
-            self.reset_infos[i] = {"seed": int(self.worlds.seeds[i])}
+            self.reset_infos[i] = beginning(self.worlds, int(i))
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Keep the actions `(n, A)` for `step_wait`."""
+        check_shape("actions", actions, self._action[: self.num_envs].shape)
         self._action[: self.num_envs] = actions
 
     def step_wait(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .chosen import Chosen, Draws
 from .disturbances import Disturbance, disturbance_classes, make_disturbance
 from .engine import Engine, Ids
+from .errors import UnknownName
 from .signals import Array, Lookup, Signals
 from .streams import Streams
 from .task import FAULT, NOT_KEPT, RUNNING, SUCCESS, SUCCESS_HOLD_S, TIMEOUT, Start, Task, observation
@@ -123,6 +124,8 @@ class Worlds:
         start = self.task.place(streams)
         fields = dict(start.fields)
         levels = severities or {}
+        if unknown := [name for name in levels if name not in self.disturbances]:
+            raise UnknownName("disturbance of these worlds", unknown[0], self.disturbances)
         for name, disturbance in self.disturbances.items():
             severity = np.asarray(levels.get(name, np.zeros(len(ids))))
             disturbance.assign(ids, severity, streams)

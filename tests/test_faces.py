@@ -237,3 +237,52 @@ def test_render_gives_a_picture_of_each_world(tasks: dict[str, Any]) -> None:
 def test_a_spec_survives_pickling() -> None:
     spec = gymnasium.spec("genba/KitPick-v0")
     assert pickle.loads(pickle.dumps(spec)) == spec
+
+
+def test_a_reset_says_what_plays_the_episode_again() -> None:
+    """Its seed and the severities that were drawn, of every face."""
+    drawn: dict[str, Any] = {"push": [0, 5], "sensor-bias": [0, 5]}
+    env, again, levels = CellEnv("bento-pack", disturbances=drawn), {}, set()
+    for _ in range(6):
+        seen, said = env.reset()
+        levels.add((said["severity/push"], said["severity/sensor-bias"]))
+        same = {name: said[f"severity/{name}"] for name in drawn}
+        again[said["seed"]], _ = CellEnv("bento-pack", disturbances=same).reset(seed=said["seed"])
+        assert seen.tobytes() == again[said["seed"]].tobytes()
+    assert len(levels) > 1
+    envs = CellVectorEnv("bento-pack", 3, disturbances=drawn)
+    _, said = envs.reset(seed=4)
+    assert said["severity/push"].shape == (3,) and said["_severity/push"].all()
+    sb3 = WorldsVecEnv("bento-pack", 3, disturbances=drawn)
+    sb3.reset()
+    assert {0, 5} >= {each["severity/push"] for each in sb3.reset_infos}
+
+
+@pytest.mark.parametrize(
+    "mask", [np.zeros(3, bool), np.ones(2, bool), np.ones(5, bool), np.ones(3), [True] * 4]
+)
+def test_a_mask_that_means_nothing_is_refused(mask: Any) -> None:
+    envs = CellVectorEnv("bento-pack", 3)
+    envs.reset(seed=1)
+    with pytest.raises(BadInput, match="reset_mask: expected 3 truths"):
+        envs.reset(options={"reset_mask": mask})
+
+
+@pytest.mark.parametrize("action", [0.5, np.zeros(5), np.zeros((1, 5)), np.zeros((3, 4))])
+def test_actions_of_another_shape_are_refused(action: Any) -> None:
+    """Numpy would spread them over all environments."""
+    envs, sb3, one = CellVectorEnv("bento-pack", 3), WorldsVecEnv("bento-pack", 3), CellEnv("bento-pack")
+    for each in (envs, sb3, one):
+        each.reset()
+    with pytest.raises(BadInput, match="actions has shape"):
+        envs.step(action)
+    with pytest.raises(BadInput, match="actions has shape"):
+        sb3.step(action)
+    with pytest.raises(BadInput, match="an action has shape"):
+        one.step(np.zeros((2, 5)) if np.shape(action) == (5,) else action)
+
+
+def test_a_misspelt_disturbance_is_no_undisturbed_episode() -> None:
+    worlds = get_task("bento-pack").make_worlds(2, 1, 0.0, ["push"], False)
+    with pytest.raises(UnknownName, match="unknown disturbance of these worlds 'psuh'. Did you mean push"):
+        worlds.reset(np.arange(2), np.arange(2), {"psuh": np.array([5, 5])})

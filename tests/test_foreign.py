@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from genba import cli
+from genba.envs.disturbances import Delay
 from genba.envs.errors import BadInput, Refused, UnknownName
 from genba.envs.foreign import ForeignTask
 from genba.envs.foreign_disturbances import foreign_disturbances
@@ -89,9 +91,50 @@ class Mumbles(AntEnv):
         return seen, reward, ended, late, {**info, "is_success": "no"}
 
 
+class Exits(AntEnv):
+    """Ends the process, as programs do that are done, from its second step on."""
+
+    def step(self, action: Any) -> Any:
+        if self.data.time > 0.0:
+            sys.exit(0)
+        return super().step(action)  # type: ignore[no-untyped-call]
+
+
+class ExitsAtOnce(AntEnv):
+    """Ends the process where it is reset."""
+
+    def reset(self, **options: Any) -> Any:
+        sys.exit(0)
+
+
+class ExitsWhenMade(AntEnv):
+    """Ends the process where it is made."""
+
+    def __init__(self, **options: Any) -> None:
+        sys.exit(0)
+
+
+class Cuts(AntEnv):
+    """Calls it truncated after three steps, long before its time limit."""
+
+    def step(self, action: Any) -> Any:
+        seen, reward, ended, _, info = super().step(action)  # type: ignore[no-untyped-call]
+        return seen, reward, ended, self.data.time > 0.12, info
+
+
+class Worthless(AntEnv):
+    """Gives no number as its reward."""
+
+    def step(self, action: Any) -> Any:
+        seen, _, ended, late, info = super().step(action)  # type: ignore[no-untyped-call]
+        return seen, None, ended, late, info
+
+
 ENTRIES = {
-    "Ant": AntEnv, "Raises": Raises, "Hides": Hides, "Says": Says, "Blind": Blind, "BlindAtOnce": BlindAtOnce,
-    "Mumbles": Mumbles,
+    each.__name__.removesuffix("Env"): each
+    for each in (
+        AntEnv, Raises, Hides, Says, Blind, BlindAtOnce, Mumbles, Exits, ExitsAtOnce, ExitsWhenMade, Cuts, Worthless,
+    )
 }  # fmt: skip
 
 
@@ -276,12 +319,21 @@ def test_noise_is_as_large_as_is_claimed_and_severity_0_changes_no_bit(ant: Fore
 
 def test_a_delay_delays(ant: ForeignTask) -> None:
     worlds = ForeignWorlds(ant, 2, ["action-delay", "observation-delay"], trace=False)
-    levels = np.array([3, 0])  # 60 ms are one tick of 50 ms
+    levels = np.array([1, 0])
     worlds.reset(np.arange(2), np.array([4, 4]), {"observation-delay": levels})
     first = worlds.observation()
     worlds.step(np.ones((2, 8)))
     second = worlds.observation()
     assert second[0].tobytes() == first[0].tobytes() and second[1].tobytes() == worlds.seen[1].tobytes()
+
+
+def test_each_severity_of_a_delay_is_some_ticks_more(ant: ForeignTask) -> None:
+    for name in ("action-delay", "observation-delay"):
+        worlds = ForeignWorlds(ant, 6, [name], trace=False)
+        worlds.reset(np.arange(6), np.full(6, 4), {name: np.arange(6)})
+        delay = worlds.disturbances[name]
+        assert isinstance(delay, Delay) and delay.ticks().tolist() == [0, 1, 2, 3, 4, 6]
+        assert delay.ladder.unit == "ticks"
 
 
 def test_an_action_that_is_no_number_is_a_fault_and_one_too_large_is_clamped(tmp_path: Path) -> None:
@@ -307,6 +359,21 @@ def test_an_observation_that_is_no_number_is_a_fault(tmp_path: Path, name: str) 
 def test_an_environment_that_tells_of_success_is_believed(tmp_path: Path) -> None:
     evidence = check(swinging(tmp_path, task="gym:genba-test/Says-v0"), suite=small(12), seed=5).evidence
     assert set(evidence.columns["reason"].tolist()) == {"success", "timeout", "terminated"}
+
+
+@pytest.mark.filterwarnings("ignore")  # Gymnasium warns of what they do
+@pytest.mark.parametrize("name", ["Exits", "ExitsAtOnce", "ExitsWhenMade", "Worthless"])
+def test_an_environment_that_leaves_or_gives_no_number_is_one_line(tmp_path: Path, name: str) -> None:
+    """Never exit code 0, which says PASS."""
+    with pytest.raises(BadInput, match=r"genba-test/\w+-v0: .*(SystemExit|TypeError)") as caught:
+        check(swinging(tmp_path, task=f"gym:genba-test/{name}-v0"), suite=small(2), seed=5)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_episode_cut_short_before_its_time_limit_did_not_succeed(tmp_path: Path) -> None:
+    evidence = check(swinging(tmp_path, task="gym:genba-test/Cuts-v0"), suite=small(2), seed=5).evidence
+    assert evidence.columns["reason"].tolist() == ["truncated"] * 2 and not evidence.columns["success"].any()
+    assert all("outcome.truncated" in load_words(language).sentences for language in languages())
 
 
 def test_an_end_that_the_environment_makes_is_an_outcome(
