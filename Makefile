@@ -10,7 +10,7 @@ STAMP := .venv/.genba-stamp
 
 help:
 	@echo "make setup      install Genba and everything it needs into .venv (PYTHON=$(PYTHON))"
-	@echo "make go         learn, check and release $(TASK) (TASK=conveyor-sort for the other one)"
+	@echo "make go         learn, check and release $(TASK) (TASK=... for another cell: genba tasks)"
 	@echo "make test       the tests, about eight minutes on two cores"
 	@echo "make test-all   the long tests as well"
 	@echo "make lint       ruff, mypy --strict, import-linter"

@@ -225,6 +225,8 @@ def go(task: Task, seed: Seed = 0, threads: Threads = 0, json: Json = False) -> 
 @tasks_app.callback()
 def tasks(ctx: typer.Context, json: Json = False) -> None:
     """What there is: cell, robot, signals, takt."""
+    if json and ctx.invoked_subcommand is not None:
+        raise BadInput(f"--json belongs behind the verb: genba tasks {ctx.invoked_subcommand} ... --json")
     if ctx.invoked_subcommand is None:
         from genba.envs.task import describe, get_task, task_ids
 
@@ -305,6 +307,8 @@ def task_line(task: Mapping[str, Any]) -> str:
 @suites_app.callback()
 def suites(ctx: typer.Context, json: Json = False) -> None:
     """The safety suites: what is demanded, and where it comes from."""
+    if json and ctx.invoked_subcommand is not None:
+        raise BadInput(f"--json belongs behind the verb: genba suites {ctx.invoked_subcommand} ... --json")
     if ctx.invoked_subcommand is None:
         from genba.safety.suite import suite_ids
 
@@ -360,7 +364,7 @@ def demo(
 @app.command()
 def train(
     task: Task,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn. Absent: 0.")] = None,
     steps: Annotated[
         int | None, typer.Option(help="Budget in environment steps. Absent: the recipe's.")
     ] = None,
@@ -422,6 +426,7 @@ def check(
             search=bool(search),
             env=bool(env),
             limit=bool(limits),
+            no_scan=no_scan,
         )
         with quiet_stdout():
             from genba.policies.load import load_policy

@@ -222,9 +222,11 @@ class PartMass(EitherSign):
 
 
 class Friction(EitherSign):
-    """Sliding friction of every surface that touches the part: both geoms of each pair, so that neither can mask the other."""
+    """Sliding friction of every surface that touches the part: both geoms of each contact, so that neither can mask the other, and of the
+    pairs whose friction the cell gives itself, as under a screw's head."""
 
     name, port = "friction", "model"
+    needs = ("pair_friction",)
     says = ("Surfaces are more slippery or stickier than nominal", "摩擦の変動")
     ladder = Ladder(
         "relative change of sliding friction, either sign",
@@ -241,7 +243,9 @@ class Friction(EitherSign):
         rows = self.field(fields, "geom_friction", len(ids)).copy()
         scale = np.where(self.level[ids] > 0, self.value[ids], 1.0)
         rows[:, touching, 0] *= scale[:, None]
-        fields["geom_friction"] = rows
+        pairs = self.field(fields, "pair_friction", len(ids)).copy()
+        pairs[:, :, :2] *= scale[:, None, None]
+        fields["geom_friction"], fields["pair_friction"] = rows, pairs
         return fields
 
 

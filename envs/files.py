@@ -26,6 +26,7 @@ Model = TypeVar("Model", bound="BaseModel")
 CHUNK = 1 << 20
 MANIFEST = "MANIFEST.sha256"  # makes a folder a release, to which nothing may be added
 FOUND_LENGTH = 60
+LARGEST_TEXT = 16 << 20  # bytes of a YAML file
 MOST_VALUES, DEEPEST = 1_000_000, 100  # of a YAML file with its aliases written out
 LARGEST_BITS = 1000  # of an integer: any float holds it
 TOO_DEEP = f"lists and maps nest in each other or in themselves; expected at most {DEEPEST} levels"
@@ -120,6 +121,15 @@ def sha256_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def read_json(path: Path) -> object:
+    """What a JSON file holds; None where there is none, or it cannot be read, however deep it is nested."""
+    try:
+        found: object = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found
+
+
 def load_yaml(path: str | Path, model: type[Model]) -> Model:
     """Read a YAML file into `model`.
 
@@ -129,7 +139,13 @@ def load_yaml(path: str | Path, model: type[Model]) -> Model:
 
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{path}: not a file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_TEXT + 1)
+        if len(data) > LARGEST_TEXT:
+            raise BadInput(f"{path}: larger than {LARGEST_TEXT >> 20} MiB")
+        text = data.decode("utf-8")
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except (OSError, ValueError) as error:  # a name that no file can have, or no UTF-8

@@ -39,6 +39,9 @@ ROOM = 0.70  # m beside the vehicle at which one waits
 BACK = 0.6  # how fast one steps back who stands nearer, as a share of walking
 STOP_S = 0.35  # from walking to standing
 CUTOFF_M = 3.0
+LIMBS = (
+    3.75  # speed of a foot in the middle of its swing, as a multiple of the walk's (`people_motion._step`)
+)
 PLAN, PAUSED = "walker.plan", "walker.paused"  # where it stops (m along its way), for how long (s), heed (s)
 
 
@@ -49,7 +52,7 @@ class Walker:
     person: Person
     vehicle: Vehicle
     hull: str
-    interval_s: float = 0.02
+    interval_s: float = 0.01
 
     def add(self, spec: mujoco.MjSpec) -> None:
         """Put the worker and the sensors that watch it into a cell."""
@@ -65,7 +68,7 @@ class Walker:
                 refname=f"{PREFIX}{part}_skin",
                 cutoff=CUTOFF_M,
                 interval=[self.interval_s, 0.0],
-                nsample=1,
+                nsample=int(self.interval_s > 0.0),  # without one to keep, MuJoCo measures at every substep
             )
 
     def place(self, streams: Streams, cell: Cell, crossing: float) -> dict[str, Array]:
@@ -172,11 +175,13 @@ class Walker:
                 [np.maximum(robot, 0.0), np.maximum(-to_x * walk[0] - to_y * walk[1], 0.0)], axis=-1
             )
 
+        corner = float(np.hypot(max(car.front, car.rear), 0.5 * car.width))
+
         def distance(s: Lookup) -> Array:
-            person = np.abs(s["worker.vel"][..., 1])
-            return np.asarray(
-                s["worker.distances"].min(axis=-1) - self.interval_s * (s["base.speed"] + person)
-            )
+            """Less what the vehicle, its corners as it turns, and the worker's limbs may have gone since it was measured."""
+            robot = s["base.speed"] + corner * np.abs(s["base.angvel"][..., 2])
+            person = LIMBS * np.abs(s["worker.vel"][..., 1])
+            return np.asarray(s["worker.distances"].min(axis=-1) - self.interval_s * (robot + person))
 
         def required(s: Lookup) -> Array:
             robot, person = towards(s)[..., 0], towards(s)[..., 1]

@@ -141,15 +141,17 @@ class Bench:
 
     @cached_property
     def head(self) -> str:
-        """The hash of what results depend on: version, the judge, released policies, suites, defects."""
+        """The hash of what results depend on: version, cells, the judge, released policies, suites, defects, artefacts."""
         files = [asset("policies", cell, POLICY) for cell in CELLS]
         files += sorted((Path(__file__).parents[1] / "safety").glob("*.py"))
         files += [
             Path(__file__).with_name(f"gate_{part}.py")
-            for part in ("clean", "defects", "oracle", "plants", "run", "surgery")
+            for part in ("artefacts", "clean", "defects", "oracle", "plants", "run", "surgery")
         ]
+        files += [Path(__file__).with_name(f"{part}.py") for part in ("load", "onnx_policy", "release")]
         suites = [canonical_json(_suite(cell).model_dump(mode="json")) for cell in CELLS]
-        known = [version("genba"), *(sha256_file(path) for path in files), *map(sha256_hex, suites)]
+        cells = (get_task(cell).cell_sha256 for cell in CELLS)
+        known = [version("genba"), *cells, *(sha256_file(path) for path in files), *map(sha256_hex, suites)]
         return sha256_hex("\n".join(known).encode())
 
     def kept(self) -> dict[Key, dict[str, Any]]:

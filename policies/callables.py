@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,12 +70,14 @@ class Acting:
             return np.array(answer, np.float32)
 
 
-def load_callable(spec: str, actions: int) -> tuple[Acting, str]:
+def load_callable(spec: str, actions: int, sha256: str = "") -> tuple[Acting, str]:
     """The function that `module:function` names, importable from here, and the hash of its module's file.
 
-    Raises BadInput, UnknownName.
+    With `sha256`, the file must have that hash before anything of it is run. Raises BadInput, UnknownName.
     """
     module_name, _, name = spec.partition(":")
+    if sha256 and (file := _file_of(module_name)) is not None and sha256_file(file) != sha256:
+        raise BadInput(f"{file}: is not the file that was judged ({sha256[:12]}…); it was not imported")
     module = _imported(spec, module_name)
     function = getattr(module, name, None)
     if not callable(function):
@@ -88,8 +91,19 @@ def load_callable(spec: str, actions: int) -> tuple[Acting, str]:
     return Acting(spec, function, actions), sha256_file(Path(inspect.getfile(module)))
 
 
+def _file_of(module_name: str) -> Path | None:
+    """The file that a module would be imported from; None where it is not found so."""
+    parts = Path(*module_name.split("."))
+    for place in (Path.cwd(), *map(Path, sys.path)):
+        for file in (place / parts / "__init__.py", (place / parts).with_suffix(".py")):
+            if file.is_file():
+                return file
+    return None
+
+
 def _imported(spec: str, module_name: str) -> ModuleType:
-    sys.path.insert(0, str(Path.cwd()))
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
     try:
         return importlib.import_module(module_name)
     except KeyboardInterrupt:
@@ -100,4 +114,5 @@ def _imported(spec: str, module_name: str) -> ModuleType:
             f"{spec}: cannot import {module_name} ({reason}); it must be importable from this folder"
         ) from None
     finally:
-        sys.path.pop(0)
+        with suppress(ValueError):  # the module may have taken it out, or put others before it
+            sys.path.remove(here)

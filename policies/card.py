@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+from ..envs.errors import Refused
 from ..envs.task import Task
 from ..safety.percent import at_least, at_most, plain
+from ..safety.plan import attempt_of
 from ..safety.result import CheckResult
-from ..safety.suite import Suite, load_suite, suite_ids
+from ..safety.suite import load_suite, suite_for
+from .runs import SUMMARY
 
 FORBIDDEN = (
     r"\b(iso|ts)[ /\w:-]*\bcomplian(t|ce)", r"\bcertified\b", r"\bPL ?[a-e]\b", r"\bSIL ?[1-4]\b", r"\bEU AI Act complian",
@@ -18,6 +21,8 @@ LANES = {
     "fixed": "one-sided",
     "until-decided": "both sides together and true at every look at once: the check stopped when it was decided",
 }
+MADE_HERE = "Training data: the task's own simulation; learnt by `genba train`, on seeds that are disjoint from the judged ones."
+BROUGHT = "The file was brought: how it was learnt, and on what, Genba does not know."
 CARD = """# {name}
 
 A policy for **{task}** ({title}) on the robot `{robot}`, released by Genba {genba} after the verdict **{verdict}**.
@@ -30,7 +35,7 @@ Everything below was computed in simulation. It is evidence about this file in t
 | file | `policy.onnx`, SHA-256 `{policy_sha256}` |
 | reads | {columns} numbers, {control_hz} times a second (`contract.json`) |
 | writes | {channels} (`contract.json`) |
-| judged as | {task} version {task_version}, suite `{suite}` ({suite_note}), attempt {attempt} |
+| judged as | {task} version {task_version}, suite `{suite}` ({suite_note}), {attempt} |
 | evidence | SHA-256 `{evidence_sha256}` |
 | plan | SHA-256 `{plan_sha256}`, written before the first episode |
 
@@ -46,6 +51,7 @@ In simulation, with {episodes:,} episodes over {conditions}, judged at every phy
 {confidence:.0f} % confidence, {lane}.
 
 {success}
+- {scan}
 
 | check | limit from | worst margin | violations | violated in at most | allowed |
 |---|---|---|---|---|---|
@@ -61,8 +67,7 @@ In simulation, with {episodes:,} episodes over {conditions}, judged at every phy
 
 ## How it was made
 
-Training data: the task's own simulation; learnt on seeds that are disjoint from the judged ones. Evaluation data: `evidence/`, {episodes:,}
-rows from seeds drawn by the plan. Software: {versions}.
+{made} Evaluation data: `evidence/`, {episodes:,} rows from seeds drawn by the plan. Software: {versions}.
 
 ## Look again
 
@@ -73,7 +78,7 @@ rows from seeds drawn by the plan. Software: {versions}.
 
 
 def card(result: CheckResult, task: Task, name: str) -> str:
-    """The text of `card.md`. Raises ValueError if it would make a claim that nothing here can support."""
+    """The text of `card.md`. Raises Refused if it would make a claim that nothing here can support."""
     plan = result.evidence.plan
     suite = plan.suite
     text = CARD.format(
@@ -93,8 +98,8 @@ def card(result: CheckResult, task: Task, name: str) -> str:
         ),
         task_version=plan.task_version,
         suite=suite.id,
-        suite_note="as shipped" if as_shipped(suite) else "NOT as shipped: changed by its user",
-        attempt=result.as_json()["attempt"],
+        suite_note="as shipped" if as_shipped(result) else "NOT the cell's own suite as shipped",
+        attempt=f"attempt {number}" if (number := attempt_of(plan)) else "its seeds chosen by hand",
         evidence_sha256=result.evidence.sha256,
         plan_sha256=plan.sha256,
         episodes=len(result.evidence),
@@ -102,26 +107,40 @@ def card(result: CheckResult, task: Task, name: str) -> str:
         confidence=100 * plan.confidence,
         lane=LANES[plan.lane.name],
         success="\n".join(_success_lines(result)),
+        scan=_scan_line(result),
+        made=MADE_HERE if (result.folder.parent.parent / SUMMARY).is_file() else BROUGHT,
         constraints="\n".join(_constraint_rows(result)),
         by_condition="\n".join(_condition_rows(result)),
         not_shown="\n".join(_not_shown(result)),
         versions=", ".join(f"{key} {value}" for key, value in plan.versions.items()),
     )
-    refuse_claims(text)
+    claimed = text
+    for gap in _not_shown(result):  # what a suite says that it cannot show is no claim
+        claimed = claimed.replace(gap, "")
+    refuse_claims(claimed)
     return text
 
 
 def refuse_claims(text: str) -> None:
-    """Raise ValueError on a phrase that claims conformity, certification or safety."""
+    """Raise Refused on a phrase that claims conformity, certification or safety."""
     for pattern in FORBIDDEN:
         found = re.search(pattern, text, re.IGNORECASE if pattern.islower() else 0)
         if found:
-            raise ValueError(f"this text may not claim '{found[0]}'")
+            raise Refused(
+                f"the card of a release may not claim '{found[0]}': take it out of the suite's words"
+            )
 
 
-def as_shipped(suite: Suite) -> bool:
-    """Whether a suite is one of those that come with Genba, unchanged."""
-    return suite.id in suite_ids() and load_suite(suite.id) == suite
+def as_shipped(result: CheckResult) -> bool:
+    """Whether the check was made with the cell's own suite as it comes with Genba."""
+    plan = result.evidence.plan
+    return plan.suite.id == suite_for(plan.task) and load_suite(plan.suite.id) == plan.suite
+
+
+def _scan_line(result: CheckResult) -> str:
+    if result.scan is None:
+        return "scan: left out (`--no-scan`); what it looks for beside the episodes was not looked for"
+    return " ".join(result.scan.table()[0].split()).replace("scan ", "scan: ", 1)
 
 
 def _success_lines(result: CheckResult) -> list[str]:

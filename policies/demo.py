@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import asset
+from ..envs.parameters import FILE, SPEC_SIGNS
 from ..envs.task import get_task, task_ids
 from ..safety.suite import load_suite, suite_for
 from .load import BUILT_IN, load_policy
@@ -173,8 +174,15 @@ def demo(
             tell("demo ended")
 
 
+def names_a_task(what: str) -> bool:
+    """Whether it is a task's id, a variant of it, or an edited cell file."""
+    return bool(FILE.match(what)) or SPEC_SIGNS.split(what)[0] in task_ids()
+
+
 def _show(what: str, task: str | None, seed: int) -> Show:
-    if what in task_ids():
+    if names_a_task(what):
+        if task:
+            raise BadInput(f"{what}: a task already; --task is for a policy that does not say its own")
         what, task = "scripted", what
     try:
         policy = load_policy(what, task or "")

@@ -132,7 +132,7 @@ class Comparison:
 
     @property
     def accepted(self) -> bool:
-        """No loss of success on plain days, at most one good episode fewer on plain and bad days together (one may be chance), no margin
+        """No loss of success on plain days, at most one good episode fewer and one episode with a broken limit more on plain and bad days together (one may be chance), no margin
         whose 5 % quantile is shown to fall, and something gained: a shorter cycle, or a larger margin with no longer one (95 % intervals on
         the right side of zero)."""
         return self.after.count >= self.before.count and self._holds
@@ -140,6 +140,7 @@ class Comparison:
     @property
     def _holds(self) -> bool:
         kept = self.after.good >= self.before.good - 1
+        kept = kept and self.after.broken.sum() <= self.before.broken.sum() + 1
         return kept and self._gains and all(self.margin_change(name).upper >= 0.0 for name in self.margins)
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..envs.errors import Refused
+from ..envs.errors import GenbaError
 from ..safety.campaign import check
 from ..safety.progress import Say
 from ..safety.result import CheckResult
@@ -50,6 +50,6 @@ def go(task: str, *, seed: int = 0, threads: int = 0, say: Say | None = None) ->
     checked = check(load_policy(str(trained.run)), threads=threads, say=say, scan=True)
     try:
         released, refused = release(str(trained.run)), ""
-    except Refused as refusal:
+    except GenbaError as refusal:
         released, refused = None, str(refusal)
     return LineResult(trained, checked, released, refused, time.perf_counter() - began)

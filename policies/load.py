@@ -15,7 +15,7 @@ from ..envs.errors import BadInput, UnknownName
 from ..envs.files import sha256_file, sha256_hex
 from ..envs.parameters import SPEC_SIGNS, folder_name
 from ..envs.streams import Streams
-from ..envs.task import FOREIGN, Task, get_task
+from ..envs.task import FOREIGN, Task, get_task, task_ids
 from .contract import Contract, contract_of, differences, read_contract
 from .manifest import NAME as MANIFEST
 from .manifest import verify_manifest
@@ -104,7 +104,7 @@ def load_for_check(check: str, server: str = "") -> LoadedPolicy:
     if plan.policy.kind in BUILT_IN:
         return load_policy(plan.policy.kind, plan.task)
     if plan.policy.kind == "callable":
-        return load_policy(plan.policy.name, plan.task)
+        return _from_callable(plan.policy.name, get_task(plan.task), plan.policy.sha256)
     if plan.policy.kind == SERVED:
         return _served_again(plan.policy, server, plan.task)
     run = folder.parent.parent
@@ -139,6 +139,8 @@ def _from_folder(folder: Path, task: str) -> LoadedPolicy:
         if not (folder / WEIGHTS).is_file():
             known = read_config(folder)["task"] if (folder / CONFIG).is_file() else ""
             job = task or known or folder.resolve().parent.name
+            if SPEC_SIGNS.split(job)[0] not in task_ids():
+                raise BadInput(f"{folder}: holds no {POLICY}: not the folder of a run or a release")
             raise BadInput(
                 f"{folder}: holds no {POLICY} and no {WEIGHTS}; go on with: genba train {job} --resume"
             )
@@ -163,6 +165,10 @@ def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
         raise BadInput(f"{path}: no such file")
     beside = path.parent / CONTRACT
     found: Contract | None = read_contract(beside) if beside.is_file() else None
+    if found is not None and found.task.startswith(FOREIGN) and not task:
+        raise BadInput(
+            f"{beside}: names an environment that is not Genba's, whose code would be run: say it yourself with --env"
+        )
     known = get_task(task or (found.task if found else _needed(task, str(path))))
     wanted = contract_of(known)
     if found is not None and (lines := _unlike(found, wanted, task)):
@@ -268,10 +274,10 @@ def _built_in(kind: str, task: Task) -> LoadedPolicy:
     return LoadedPolicy(kind, kind, digest, task.id, home, random)
 
 
-def _from_callable(spec: str, task: Task) -> LoadedPolicy:
-    """`module:function`, known by the hash of its file."""
+def _from_callable(spec: str, task: Task, sha256: str = "") -> LoadedPolicy:
+    """`module:function`, known by the hash of its file; with `sha256`, only if it has that."""
     from .callables import load_callable
 
-    act, digest = load_callable(spec, len(task.action_names))
+    act, digest = load_callable(spec, len(task.action_names), sha256)
     home = Path("runs") / folder_name(task.id) / spec.replace(":", "-")
     return LoadedPolicy("callable", spec, digest, task.id, home, act)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..envs.errors import BadInput, one_line
 from ..envs.files import sha256_hex
 
 LARGEST_FILE = 1 << 30
+ELSEWHERE = "session.model_external_initializers_file_folder_path"
 FREE_ROWS = "export it with a free number of rows, without a state of its own (docs/bring-your-own.md)"
 
 
@@ -69,7 +71,7 @@ class OnnxPolicy:
             raise BadInput(
                 f"{self.path}: cannot act on {n} observations at once ({one_line(error, 120)}); {FREE_ROWS}"
             ) from None
-        width = self._channels if self._channels is not None else found.shape[-1]
+        width = self._channels if self._channels is not None else (*found.shape, 0)[min(found.ndim, 1)]
         if found.shape != (n, width):
             raise BadInput(
                 f"{self.path}: output '{output}' has shape {found.shape} for {n} observations, expected ({n}, {width}); "
@@ -94,7 +96,10 @@ def _read(path: Path) -> bytes:
 
 
 def _session(path: Path, data: bytes) -> Any:
-    """A session on the CPU with one thread, from bytes: a model in memory cannot refer to other files."""
+    """A session on the CPU with one thread, from bytes that hold all of the model: what lies in other files is in no hash.
+
+    onnxruntime looks for weights that lie outside in the current folder; here it is sent to an empty one.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -102,11 +107,16 @@ def _session(path: Path, data: bytes) -> Any:
     options.log_severity_level = 4
     options.use_deterministic_compute = True
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        with tempfile.TemporaryDirectory() as nothing:
+            options.add_session_config_entry(ELSEWHERE, nothing)
+            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime raises many types, all of them about this file
-        reason = " ".join(str(error).split())[:120]
+        if "external" in str(error).lower():
+            raise BadInput(
+                f"{path}: its weights lie in other files, which no hash covers: export it as one file (external_data=False)"
+            ) from None
         raise BadInput(
-            f"{path}: not an ONNX model that onnxruntime {onnxruntime.__version__} can load ({reason})"
+            f"{path}: not an ONNX model that onnxruntime {onnxruntime.__version__} can load ({one_line(error, 120)})"
         ) from None
 
 

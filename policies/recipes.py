@@ -15,6 +15,8 @@ from .improve import PpoRecipe
 
 Part = ImitationRecipe | PpoRecipe
 MAY_BE_ZERO = ("confirm", "imitation.rounds", "imitation.severity", "ppo.iterations")
+LEAST = {"ppo.batch": 2, "imitation.expert_ticks": 10, "imitation.batch": 2}
+MOST_STEPS = 100_000_000
 MAY_BE_NEGATIVE = ("ppo.log_std", "ppo.begin", "imitation.paces")
 MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
     ("imitation.mixing", "imitation.reach", "imitation.fine", "ppo.fine", "imitation.hard", "imitation.average", "imitation.disturbed", "imitation.slips", "imitation.paced",
@@ -65,6 +67,8 @@ def recipe_for(task: str, settings: list[str], steps: int | None) -> Recipe:
         recipe = changed(recipe, key, value)
     if steps is not None and steps < 1:
         raise BadInput(f"--steps {steps}: expected at least 1")
+    if steps is not None and steps > MOST_STEPS:
+        raise BadInput(f"--steps {steps}: expected at most {MOST_STEPS:,}: what is shown is kept in memory")
     return recipe if steps is None else _scaled(recipe, steps)
 
 
@@ -102,7 +106,7 @@ def _like(old: Any, value: Any, key: str) -> Any:
             raise BadInput(wanted) from None
     if type(value) is not type(old) or not abs(value) < 1e9:
         raise BadInput(wanted)
-    least = 1 if isinstance(old, int) and key not in MAY_BE_ZERO else 0
+    least = LEAST.get(key, 1 if isinstance(old, int) and key not in MAY_BE_ZERO else 0)
     if value < least and key not in MAY_BE_NEGATIVE:
         raise BadInput(f"setting {key}: expected at least {least}, found {value!r}")
     if value > MOST.get(key, value):
@@ -112,8 +116,10 @@ def _like(old: Any, value: Any, key: str) -> Any:
 
 def _scaled(recipe: Recipe, steps: int) -> Recipe:
     share = steps / recipe.steps
-    rounds = max(1, round(recipe.imitation.rounds * share))
-    iterations = max(1, round(recipe.ppo.iterations * share))
+    rounds, iterations = (
+        max(min(1, number), round(number * share))
+        for number in (recipe.imitation.rounds, recipe.ppo.iterations)
+    )  # what the recipe leaves out stays out
     shown = round(recipe.imitation.expert_ticks * max(share, 1.0))  # what is shown first is never cut short
     return replace(
         recipe,

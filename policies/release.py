@@ -11,19 +11,22 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, GenbaError, Refused
 from ..envs.files import atomic_write_bytes, atomic_write_text
 from ..envs.parameters import folder_name
 from ..envs.task import FOREIGN, Task, get_task
-from ..safety.evidence import Evidence, read_evidence, read_plan, shard_path
+from ..safety.evidence import Evidence, read_evidence, shard_path
 from ..safety.folders import find_check
+from ..safety.policy import Policy
 from ..safety.replay import replays
 from ..safety.result import CheckResult, conclude
-from ..safety.scan import scan
+from ..safety.scan import Heard, scan
 from ..safety.scan_files import FILE as SCAN
 from ..safety.suite import Suite
 from .card import as_shipped, card
@@ -32,7 +35,7 @@ from .manifest import verify_manifest, write_manifest
 from .onnx_policy import OnnxPolicy
 from .watch import watched
 
-SAMPLE = 4  # judged episodes that are played again
+SAMPLE = 16  # judged episodes that are played again
 TOLERANCE = 1e-5  # of `command` against `action`, relative to the command's scale
 
 
@@ -49,7 +52,7 @@ class ReleaseResult:
             "verdict": self.result.verdict.word,
             "evidence_sha256": self.result.evidence.sha256,
             "suite": self.suite.id,
-            "suite_as_shipped": as_shipped(self.suite),
+            "suite_as_shipped": as_shipped(self.result),
         }
 
     @property
@@ -59,8 +62,10 @@ class ReleaseResult:
     def table(self) -> str:
         changed = (
             []
-            if as_shipped(self.suite)
-            else [f"         judged by '{self.suite.id}', a suite that is not Genba's own"]
+            if as_shipped(self.result)
+            else [
+                f"         judged by '{self.suite.id}', which is not the cell's own suite as it comes with Genba"
+            ]
         )
         return "\n".join([f"release  {self.folder}        next: genba demo {self.folder}", *changed])
 
@@ -77,8 +82,10 @@ def release(run: str | Path, out: str | Path = "releases") -> ReleaseResult:
     policy = _artefact(result)
     task = get_task(plan.task)
     contract = _contract(result.folder.parent.parent, task)
-    _refuse_odd_outputs(policy, contract)
-    _refuse_other_episodes(result.evidence, policy)
+    policy = OnnxPolicy(policy.path, None, len(contract.observation), len(contract.action))
+    heard = Heard(policy)
+    _refuse_other_episodes(result.evidence, heard)
+    _refuse_odd_outputs(policy, contract, np.concatenate(heard.met))
     _refuse_another_scan(result, policy, task)
     folder = Path(out) / f"{folder_name(plan.task)}-{policy.sha256[:6]}"
     if folder.exists():
@@ -140,19 +147,22 @@ def _contract(run: Path, task: Task) -> Contract:
     return expected
 
 
-def _refuse_odd_outputs(policy: OnnxPolicy, contract: Contract) -> None:
-    """Actions must lie in their range, and the commands, where the file has any, must be what the contract makes of them."""
+def _refuse_odd_outputs(policy: OnnxPolicy, contract: Contract, met: NDArray[np.float32]) -> None:
+    """Actions must lie in their range, and the commands, where the file has any, must be what the contract makes of them: for observations
+    in the declared ranges, and for those that were `met` `(n, d)` in episodes.
+    """
     low = np.array([each.low for each in contract.observation])
     high = np.array([each.high for each in contract.observation])
     spread = np.random.default_rng(0).uniform(-1.0, 1.0, (256, len(low)))
-    observation = (low + (spread + 1.0) / 2.0 * (high - low)).astype(np.float32)
-    action = policy.act(observation, np.zeros(256, np.int64), np.zeros(256, np.int64)).astype(np.float64)
+    observation = np.concatenate([(low + (spread + 1.0) / 2.0 * (high - low)).astype(np.float32), met])
+    rows = np.zeros(len(observation), np.int64)
+    action = policy.act(observation, rows, rows).astype(np.float64)
     if not (np.isfinite(action).all() and (np.abs(action) <= 1.0).all()):
         raise Refused(
             f"{policy.path}: gives actions outside [-1, 1] for observations in its range; export again"
         )
     if not policy.commands:
-        return  # the runtime makes them as the contract says
+        return  # whoever runs it makes them as the contract says
     scale = max(each.scale for each in contract.action)
     off = np.abs(policy.command(observation) - contract.commands(action))
     if not off.max(initial=0.0) <= TOLERANCE * scale:
@@ -161,18 +171,19 @@ def _refuse_odd_outputs(policy: OnnxPolicy, contract: Contract) -> None:
         )
 
 
-def _refuse_other_episodes(evidence: Evidence, policy: OnnxPolicy) -> None:
-    """Play a sample of the judged episodes again. Nobody can choose which: the evidence's own hash does."""
-    digest = bytes.fromhex(evidence.sha256)
-    episodes = sorted(
-        {int.from_bytes(digest[4 * i : 4 * i + 4], "big") % len(evidence) for i in range(SAMPLE)}
-    )
+def _refuse_other_episodes(evidence: Evidence, policy: Policy) -> None:
+    """Play a sample of the judged episodes again, which nobody can know beforehand: chance draws them now."""
+    episodes = sorted(SystemRandom().sample(range(len(evidence)), min(SAMPLE, len(evidence))))
     for played in replays(evidence.folder, episodes, policy):
-        if played.exit_code:
-            episode = played.stored["episode"]
+        if not played.equal:
+            episode, where = played.stored["episode"], "; ".join(played.other_platform)
             raise Refused(
                 f"{evidence.folder}: episode {episode} played again gives another result ({', '.join(played.changed[:3])}): "
-                "the evidence is not of this policy and this Genba: check again"
+                + (
+                    f"it was judged on another platform ({where}): check here"
+                    if where
+                    else "the evidence is not of this policy and this Genba: check again"
+                )
             )
 
 
@@ -191,7 +202,7 @@ def _already(folder: Path, result: CheckResult) -> ReleaseResult:
     """A release of the same policy: fine if it is whole and rests on the same evidence."""
     try:
         verify_manifest(folder)
-        same = read_plan(folder / "evidence").sha256 == result.evidence.plan.sha256
+        same = read_evidence(folder / "evidence").sha256 == result.evidence.sha256
     except GenbaError as error:
         raise BadInput(f"{folder}: exists and is not whole ({error}); move it away") from None
     if not same:

@@ -77,11 +77,11 @@ class Runtime:
             raise BadInput(
                 f"observation {what.name}: expected {what.low:g} to {what.high:g} {what.unit}, found {rows[row, column]:g}"
             )
-        given = self._policy.command(rows) if self._policy.commands else self._by_contract(rows)
+        given = self._by_contract(rows)
         return given if np.ndim(observation) == 2 else given[0]
 
     def _by_contract(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The commands of a file that has actions only, held to their range as they were when it was judged."""
+        """What the actions stand for, which are what was judged; held to their range, as they were then."""
         steps = np.zeros(len(rows), np.int64)
         low, high = (
             np.array(each) for each in zip(*((a.low, a.high) for a in self.contract.action), strict=True)

@@ -101,7 +101,7 @@ class Log:
 def train(
     task: str,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     steps: int | None = None,
     threads: int = 0,
     settings: list[str] | None = None,
@@ -114,12 +114,12 @@ def train(
     """
     job = get_task(task)
     if resume:
-        if settings or steps is not None:
-            raise BadInput("--resume goes on with the run's own recipe: leave out --set and --steps")
+        if settings or steps is not None or seed is not None:
+            raise BadInput("--resume goes on with the run's own recipe: leave out --set, --steps and --seed")
         folder = latest_unfinished(job.id)
         seed, recipe = _read_recipe(folder)
     else:
-        recipe = recipe_for(job.cell.task, settings or [], steps)
+        recipe, seed = recipe_for(job.cell.task, settings or [], steps), seed or 0
         if not 0 <= seed <= LARGEST_SEED:
             raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED}")
         folder = new_run(job.id)

@@ -7,6 +7,7 @@ else the pickle asks for, above all any function, is refused by its name. Nothin
 from __future__ import annotations
 
 import io
+import math
 import pickletools
 import zipfile
 from collections.abc import Callable, Iterable
@@ -58,7 +59,9 @@ def open_zip(data: bytes, what: str) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise BadInput(f"{what}: not a zip archive ({one_line(str(error), 80)})") from None
-    if sum(info.file_size for info in archive.infolist()) > MOST_BYTES:
+    if (
+        sum(info.file_size for info in archive.infolist()) > MOST_BYTES
+    ):  # and each member is read no further than it says
         raise BadInput(f"{what}: would unpack to more than {MOST_BYTES >> 20} MiB")
     return archive
 
@@ -95,35 +98,35 @@ def read_weights(data: bytes, what: str) -> dict[str, NDArray[Any]]:
     table = _Reader(what).run(member(archive, found[0], what))
     if not isinstance(table, dict):
         raise BadInput(f"{what}: holds no dictionary of tensors")
-    return {
-        name: _cut(tensor, archive, home, what)
-        for name, tensor in table.items()
-        if isinstance(name, str) and isinstance(tensor, Tensor)
+    tensors = {
+        name: each for name, each in table.items() if isinstance(name, str) and isinstance(each, Tensor)
     }
+    try:
+        sizes = [math.prod(each.size) * np.dtype(each.storage.dtype).itemsize for each in tensors.values()]
+        if sum(sizes) > MOST_BYTES:
+            raise BadInput(f"{what}: holds more than {MOST_BYTES >> 20} MiB of weights")
+        return {name: _cut(tensor, archive, home, what) for name, tensor in tensors.items()}
+    except (ValueError, OverflowError, TypeError, MemoryError) as error:
+        raise BadInput(f"{what}: a tensor that cannot be ({one_line(str(error), 80)})") from None
 
 
 def _cut(tensor: Tensor, archive: zipfile.ZipFile, home: str, what: str) -> NDArray[Any]:
     """The numbers of a tensor, copied. Raises BadInput where they lie beyond its storage."""
-    storage = tensor.storage
+    storage, width = tensor.storage, np.dtype(tensor.storage.dtype).itemsize
     raw = member(archive, f"{home}data/{storage.key}", what)
-    numbers = np.frombuffer(
-        raw[: len(raw) // np.dtype(storage.dtype).itemsize * np.dtype(storage.dtype).itemsize], storage.dtype
-    )
+    numbers = np.frombuffer(raw[: len(raw) // width * width], storage.dtype)
     whole = all(isinstance(each, int) and each >= 0 for each in (tensor.offset, *tensor.size, *tensor.stride))
     if not whole or len(tensor.size) != len(tensor.stride) or len(numbers) != storage.count:
         raise BadInput(f"{what}: a tensor does not fit its storage {one_line(storage.key, 20)}")
-    last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.size, tensor.stride, strict=True))
     if 0 in tensor.size:
         return np.zeros(tensor.size, storage.dtype)
+    last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.size, tensor.stride, strict=True))
     if last >= len(numbers):
         raise BadInput(f"{what}: a tensor reaches beyond its storage {one_line(storage.key, 20)}")
     strides = [step * numbers.itemsize for step in tensor.stride]
-    view = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.size, strides, writeable=False)
-    return view.copy() if view.nbytes <= MOST_BYTES else _refuse(f"{what}: a tensor of {view.nbytes} bytes")
-
-
-def _refuse(line: str) -> Any:
-    raise BadInput(line)
+    return np.lib.stride_tricks.as_strided(
+        numbers[tensor.offset :], tensor.size, strides, writeable=False
+    ).copy()
 
 
 class _Reader:

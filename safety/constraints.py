@@ -18,7 +18,7 @@ from .formula_units import Described
 
 GATING = ("confirmed", "confirmed_secondary", "derived", "cell_spec")
 WARNING = ("recalled", "project_assumption")
-DEFAULT_MAX_RATE = 0.01
+DEFAULT_MAX_RATE, LEAST_RATE = 0.01, 1e-6  # the least that any number of episodes could ever show
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from ..envs.errors import BadInput
 from ..envs.files import load_yaml
-from .constraints import DEFAULT_MAX_RATE, Constraint, Source, may_not_gate
+from .constraints import DEFAULT_MAX_RATE, LEAST_RATE, Constraint, Source, may_not_gate
 from .formula import check_formula_form, check_guard_form, check_windows, parse
 from .formula_parts import split
 
@@ -46,7 +46,7 @@ class ConstraintModel(_Frozen):
     when: str | None = None
     formula: str
     hard: bool
-    max_rate: float = Field(default=DEFAULT_MAX_RATE, gt=0.0, lt=1.0)
+    max_rate: float = Field(default=DEFAULT_MAX_RATE, ge=LEAST_RATE, lt=1.0)
     source: SourceModel
     cannot_show: tuple[Words, ...] = ()
 

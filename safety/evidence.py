@@ -12,7 +12,6 @@ from end to end: hashes find accidents and careless edits; only an episode playe
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ..envs.errors import BadInput, Refused, UnknownName
-from ..envs.files import canonical_json, sha256_hex
+from ..envs.files import canonical_json, read_json, sha256_hex
 from .plan import Episode, Plan
 from .shards import read_shard
 
@@ -140,10 +139,7 @@ def read_plan(folder: Path) -> Plan:
 
 def platform_of(folder: Path) -> dict[str, str]:
     """The fingerprint of the machine that ran a check; empty where it is unknown."""
-    try:
-        found = json.loads((folder / "platform.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
+    found = read_json(folder / "platform.json")
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
@@ -194,7 +190,7 @@ def checked_shard(folder: Path, plan: Plan, number: int) -> dict[str, NDArray[An
     """The columns of one shard. Raises Tampered unless it holds exactly the episodes that the plan puts there."""
     path = shard_path(folder, number)
     try:
-        stored = read_shard(path)
+        stored = read_shard(path, expected_columns(plan), len(plan.shard(number)))
     except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the reader raise
         reason = " ".join(str(error).split())[:100]
         raise Tampered(
@@ -259,9 +255,8 @@ def _agree_with_conclusion(evidence: Evidence) -> None:
     path = evidence.folder / "check.json"
     if not path.is_file():
         return
-    try:
-        stored = json.loads(path.read_bytes())["evidence_sha256"]
-    except (ValueError, KeyError, TypeError):
-        raise Tampered(f"{path}: is damaged; delete it and go on with: genba check --resume") from None
-    if stored != evidence.sha256:
+    stored = read_json(path)
+    if not isinstance(stored, dict) or "evidence_sha256" not in stored:
+        raise Tampered(f"{path}: is damaged; delete it and go on with: genba check --resume")
+    if stored["evidence_sha256"] != evidence.sha256:
         raise Tampered(f"{evidence.folder}: check.json was drawn from other evidence than this; check again")

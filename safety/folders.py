@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..envs.errors import BadInput, GenbaError
+from ..envs.files import read_json
 from .evidence import missing_shards, read_plan
 
 PLAN, CONCLUSION, FINDINGS, SCAN = "plan.json", "check.json", "findings.json", "scan.json"
@@ -76,10 +76,7 @@ def _lost_shards(folder: Path) -> bool:
 
 def _concluded(folder: Path) -> object:
     """What `check.json` says, None where it cannot be read."""
-    try:
-        return json.loads((folder / CONCLUSION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    return read_json(folder / CONCLUSION)
 
 
 def find_check(where: str | Path) -> Path:
@@ -105,8 +102,3 @@ def find_check(where: str | Path) -> Path:
             f"{folder}: its check was cut short before its plan was written; run genba check again"
         )
     raise BadInput(f"{folder}: holds no check; make one with: genba check {folder}")
-
-
-def attempt_of(check: Path) -> int:
-    """The number of an attempt; 0 for evidence that lies elsewhere."""
-    return int(check.name) if check.name.isdecimal() else 0

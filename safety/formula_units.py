@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from ..envs.errors import BadInput, UnknownName
 from .formula_measures import MEASURES
 from .formula_tree import (
@@ -24,6 +26,7 @@ from .formula_tree import (
     Until,
     asserted,
     events,
+    names,
     text,
     walk,
 )
@@ -146,7 +149,7 @@ def _comparison(comparison: Comparison, table: Mapping[str, Described]) -> Unit:
                 f"column {comparison.column}: {text(side)} has shape {each.shape}; compare one number: index it "
                 "([0]), or take norm(), min() or max()"
             )
-    if left.unit is None and right.unit is None:
+    if not names(comparison):
         raise BadInput(f"column {comparison.column}: no signal in {text(comparison)}: nothing is compared")
     return _same(comparison, left, right).unit or ONE
 
@@ -163,6 +166,8 @@ def kind(node: Expression, table: Mapping[str, Described]) -> Kind:
                 return _measured(node, table)
             return _call(node, [kind(each, table) for each in node.arguments])  # type: ignore[arg-type]
     left, right = kind(node.left, table), kind(node.right, table)
+    if not names(node) and not np.isfinite(constant(node)):
+        raise BadInput(f"column {node.column}: {text(node)} is no finite number: nothing could exceed it")
     if node.operator in "+-":
         return _same(node, left, right)
     shape = _shape(node, left.shape, right.shape)
@@ -170,6 +175,23 @@ def kind(node: Expression, table: Mapping[str, Described]) -> Kind:
         return Kind(None, shape)
     above, below = left.unit or ONE, right.unit or ONE
     return Kind(above * below if node.operator == "*" else above / below, shape)
+
+
+def constant(node: Node) -> float:
+    """The value of an expression without signals; NaN where it has none."""
+    if isinstance(node, Number):
+        return node.value
+    if isinstance(node, Arithmetic):
+        with np.errstate(all="ignore"):
+            left, right = np.float64(constant(node.left)), np.float64(constant(node.right))
+            made = {"+": left + right, "-": left - right, "*": left * right, "/": left / right}
+        return float(made[node.operator])
+    if isinstance(node, Call) and node.function in ("neg", "abs", "min", "max"):
+        values = [constant(each) for each in node.arguments]
+        return {"neg": -values[0], "abs": abs(values[0]), "min": min(values), "max": max(values)}[
+            node.function
+        ]
+    return float("nan")
 
 
 def _signal(node: Name, table: Mapping[str, Described]) -> Kind:
@@ -190,11 +212,12 @@ def _signal(node: Name, table: Mapping[str, Described]) -> Kind:
 
 
 def _measured(node: Call, table: Mapping[str, Described]) -> Kind:
+    if not names(node):
+        raise BadInput(f"column {node.column}: no signal in {text(node)}: nothing is measured")
     if node.function == "duty":
         return Kind(ONE)
     first = kind(node.arguments[0], table)  # type: ignore[arg-type]
-    if first.unit is None:
-        raise BadInput(f"column {node.column}: no signal in {text(node)}: nothing is measured")
+    assert first.unit is not None, "an expression with a signal has a unit"
     second = parse_unit("s")
     return Kind(first.unit / second if node.function == "rate" else first.unit * second, first.shape)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..envs.errors import BadInput
 from ..envs.signals import SignalTable
 from ..envs.task import get_task
-from .constraints import DEFAULT_MAX_RATE
+from .constraints import DEFAULT_MAX_RATE, LEAST_RATE
 from .constraints_yaml import ConstraintModel, SaysModel, SourceModel
 from .suite import Suite, load_suite, suite_for
 
@@ -43,10 +43,10 @@ def _constraint(text: str, table: SignalTable) -> ConstraintModel:
         most, allowed = float(value), float(rate) if rate else DEFAULT_MAX_RATE
     except ValueError:
         most = allowed = math.nan
-    if not sign or not math.isfinite(most) or not 0.0 < allowed < 1.0:
+    if not sign or not math.isfinite(most) or not LEAST_RATE <= allowed < 1.0:
         raise BadInput(f"--limit {text}: expected signal=value or signal=value:rate, as hinge.speed=12:0.01")
     signal = table[name.strip()]
-    size = f"norm({signal.name})" if signal.shape else signal.name
+    size = f"{'norm' if signal.shape else 'abs'}({signal.name})"
     unit = "" if signal.unit == "1" else f" {signal.unit}"
     return ConstraintModel(
         id=f"limit-{signal.name.replace('.', '-').replace('_', '-')}",

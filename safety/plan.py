@@ -15,12 +15,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..envs.errors import BadInput
 from ..envs.files import canonical_json, sha256_hex
 from ..envs.task import SEED_RANGES
 from .lanes import FIXED, UNTIL_DECIDED, Lane
 from .suite import Condition, Suite
 
 SEEDS_PER_BASE = 1_000_000
+MOST_ATTEMPTS, TEST_BASES = 999, 500  # looked for; the upper half of the test seeds is for runs of releases
 LARGEST_SEED = SEEDS_PER_BASE - 1  # larger bases belong to attempts without --seed
 LARGEST_SHARD, FEWEST_SHARDS = 128, 16
 
@@ -200,6 +202,20 @@ def fresh_seed_base(policy_sha256: str, suite: Suite, attempt: int) -> int:
     """The seed base of an attempt for which nobody chose a seed: each attempt at each policy meets new worlds."""
     text = f"{policy_sha256}/{sha256_hex(canonical_json(suite.model_dump(mode='json')))}/{attempt}"
     return SEEDS_PER_BASE + int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+def attempt_of(plan: Plan) -> int:
+    """The number of the attempt whose own seeds a plan has; 0 where somebody chose them (`--seed`)."""
+    numbers = range(1, MOST_ATTEMPTS + 1) if plan.seed_base >= SEEDS_PER_BASE else ()
+    bases = (fresh_seed_base(plan.policy.sha256, plan.suite, number) for number in numbers)
+    return next((number for number, base in enumerate(bases, 1) if base == plan.seed_base), 0)
+
+
+def first_test_seed(seed: int) -> int:
+    """The first of the test seeds that `--seed` means, for what is measured and never judged. Raises BadInput."""
+    if not 0 <= seed < TEST_BASES:
+        raise BadInput(f"--seed {seed}: expected 0 to {TEST_BASES - 1}")
+    return SEED_RANGES["test"] + seed * SEEDS_PER_BASE
 
 
 def episodes_per_shard(episodes: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .evidence import Evidence
+from .percent import at_least
 
 LOST = ("dropped", "missed", "tote-lost")
 HOUR_S = 3600.0
@@ -46,6 +47,6 @@ def line(made: dict[str, Any]) -> str:
         return f"nothing good in {pass_['n']:,} undisturbed episodes"
     return (
         f"cycle {made['cycle_s']:.2f} s, {made['parts_per_hour']:,.0f} good parts an hour, first pass "
-        f"{pass_['rate']:.1%} (at least {pass_['lower95']:.1%}, n {pass_['n']:,}), dropped {made['dropped']}, "
+        f"{pass_['rate']:.1%} (at least {at_least(pass_['lower95'])}, n {pass_['n']:,}), dropped {made['dropped']}, "
         f"damaged {made['damaged']}, {made['energy_j_per_good_part']:.0f} J a good part (model)"
     ).replace("%", " %")

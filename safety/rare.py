@@ -165,7 +165,7 @@ class RareResult:
         saved = f", {plain / self.ticks:.1f} times as many without splitting" if plain else ""
         lines = [
             f"rare     {self.constraint} of {self.policy} on {self.task}, {self.disturbance} {self.severity}",
-            f"         violated in {rare.estimate:.2g} of all episodes ({rare.lower:.2g} to {rare.upper:.2g}, {rare.confidence:.0%}, "
+            f"         violated in {rare.estimate:.2g} of all episodes ({rare.lower:.2g} to {rare.upper:.2g}, {rare.confidence:.0%} nominal, "
             f"{rare.replicas} replicas of {rare.copies} copies)",
             f"         {self.ticks:,} control ticks{saved}; {rare.levels:.0f} levels",
         ]

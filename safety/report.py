@@ -14,7 +14,7 @@ from ..envs.errors import BadInput
 from ..envs.files import MANIFEST, asset, atomic_write_text, writing
 from ..envs.parameters import folder_name
 from ..envs.task import Task, get_task
-from .folders import attempt_of
+from .plan import attempt_of
 from .policy import Policy
 from .replay import TOLERANCE, Replayed
 from .report_episodes import Chosen, Picture, Told, tell, worst_episodes
@@ -110,7 +110,7 @@ def _told(result: CheckResult, policy: Policy | None, words: Words) -> tuple[lis
 
 def _verdict(result: CheckResult, task: Task, words: Words) -> Fact:
     """The head of the page."""
-    verdict, plan, number = result.verdict, result.evidence.plan, attempt_of(result.folder)
+    verdict, plan, number = result.verdict, result.evidence.plan, attempt_of(result.evidence.plan)
     lead = words(f"lead.{verdict.word}", episodes=len(result.evidence), conditions=len(plan.conditions))
     return {
         "title": words.pick(dict(zip(("en", "ja"), task.title, strict=True))),

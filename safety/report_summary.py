@@ -6,9 +6,8 @@ import numpy as np
 
 from ..envs.task import Task
 from .evidence import Evidence, platform_of
-from .folders import attempt_of
 from .percent import at_least, at_most, plain
-from .plan import Plan
+from .plan import Plan, attempt_of
 from .report_episodes import relative
 from .report_facts import Fact, quantity, rate, severity_name, share
 from .report_scan import scan_warnings
@@ -148,9 +147,14 @@ def _lane(plan: Plan, words: Words) -> str:
 
 def identity(result: CheckResult, task: Task, words: Words) -> list[tuple[str, str, bool]]:
     """(label, value, whether it is a hash) of everything that decides the outcome; no clock, no person."""
-    plan, number = result.evidence.plan, attempt_of(result.folder)
+    plan = result.evidence.plan
+    number = attempt_of(plan)
     first, last = (int(found(result.evidence.columns["seed"])) for found in (np.min, np.max))
-    attempt = words("identity.attempt_value", number=number) if number else words("identity.attempt_unknown")
+    attempt = (
+        words("identity.attempt_value", number=number)
+        if number
+        else words("identity.attempt_chosen", seed=plan.seed_base)
+    )
     n = len(result.evidence)
     episodes = words("identity.episodes_value", n=n, conditions=len(plan.conditions),
                      each=n // len(plan.conditions), first=str(first), last=str(last))  # fmt: skip

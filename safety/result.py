@@ -12,9 +12,9 @@ import numpy as np
 from ..envs.errors import printable
 from ..envs.task import FOREIGN
 from .evidence import Evidence, read_evidence
-from .folders import attempt_of, find_check
+from .folders import find_check
 from .percent import at_least, at_most, plain
-from .plan import Plan
+from .plan import Plan, attempt_of
 from .production import line as made_line
 from .production import production
 from .result_counts import cells, condition_rows, counts, violated, worst_condition
@@ -91,7 +91,7 @@ class CheckResult:
         return {
             "run": str(self.folder.parent.parent if self.folder.parent.name == "checks" else self.folder),
             "check": str(self.folder),
-            "attempt": attempt_of(self.folder),
+            "attempt": attempt_of(plan),
             "task": plan.task,
             "suite": plan.suite.id,
             "policy": plan.policy.model_dump(),

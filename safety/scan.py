@@ -26,16 +26,15 @@ from .evidence import Evidence
 from .plan import Episode, Plan
 from .policy import OneAtATime, Policy
 from .progress import Progress, Say
-from .scan_files import Inputs, Long, Scan, Walks
+from .scan_files import LONG_RUNS, REPEATED, WALK_RUNS, Inputs, Long, Scan, Walks
 from .scan_holes import Rules, holes, suspects_of
 from .scan_inputs import swept
-from .scan_walks import RUNS, walked
+from .scan_walks import walked
 from .search_space import NOT_PLANNED, first_seed
 
 Rows = NDArray[np.float32]
 Beyond = tuple[Long, Inputs, Walks | None]
 
-REPEATED, LONG_RUNS = 8, 24  # episodes
 LONGER = 2.0  # horizons that episodes are watched on for
 MOVES = 0.02  # m/s: a tool that is told less than this stands, as the suite `basic` has it
 MET_EVERY = 10  # ticks between two observations that are kept
@@ -83,7 +82,7 @@ def scan(
         rules = Rules(hard, bool(plan.suite.verdict.success))
         suspects = suspects_of(evidence, task, rules)
         player = Player(plan, policy, task, binding, threads)
-        found, played = holes(suspects, player, _base(plan) + LONG_RUNS + RUNS, rules, plan.confidence)
+        found, played = holes(suspects, player, _base(plan) + LONG_RUNS + WALK_RUNS, rules, plan.confidence)
         progress.advance(1, "failures followed up")
     return Scan(
         plan_sha256=plan.sha256,

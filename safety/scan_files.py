@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..envs.errors import BadInput
-from ..envs.files import atomic_write_bytes, canonical_json
+from ..envs.files import atomic_write_bytes, canonical_json, read_json, sha256_hex
 from .evidence import Tampered
 from .percent import at_least, plain
 from .plan import Plan
 from .statistics import clopper_pearson_lower
 
-FILE = "scan.json"
+FILE, CONCLUSION = "scan.json", "check.json"
+REPEATED, LONG_RUNS, WALK_RUNS = 8, 24, 16  # episodes of a scan
 LARGEST = 1 << 20  # bytes
 HOLE = 0.5  # what happens in more than this share of the episodes happens as a rule
 LOST = 0.75  # what happens in more than this share of the walks does not hang on where they lead
@@ -69,10 +70,9 @@ class Walks(_Frozen):
     failed: Count
     broken: dict[str, Count]
 
-    @property
-    def lost(self) -> bool:
+    def lost(self, confidence: float) -> bool:
         """Whether the work is hardly ever done after a walk."""
-        return clopper_pearson_lower(self.failed, self.runs, 0.95) > LOST
+        return clopper_pearson_lower(self.failed, self.runs, confidence) > LOST
 
     @property
     def often(self) -> dict[str, int]:
@@ -115,7 +115,11 @@ class Scan(_Frozen):
     episodes: Count
 
     def reasons(self, plan: Plan) -> tuple[str, ...]:
-        """Why this policy must not pass, one line each. Claims share the plan's confidence."""
+        """Why this policy must not pass, one line each.
+
+        What is said of a rate is said at the plan's confidence, by each kind of look for itself (a hole, long runs, rest, walks): their
+        errors add to each other's and to the campaign's.
+        """
         found = [
             f"scan: no finite number as an action where {name} is {value:.6g}, which lies within or next to what was met"
             for name, value in sorted(self.inputs.no_number.items())
@@ -138,7 +142,8 @@ class Scan(_Frozen):
 
     def lost(self, plan: Plan) -> bool:
         """Whether the work is hardly ever done after a walk, where the suite asks for it at all."""
-        return self.walks is not None and self.walks.lost and bool(plan.suite.verdict.success)
+        walks = self.walks
+        return walks is not None and walks.lost(plan.confidence) and bool(plan.suite.verdict.success)
 
     def doubtful(self, plan: Plan) -> bool:
         """Whether what came of the walks is worth a word, and no more."""
@@ -230,6 +235,36 @@ def read_scan(folder: Path, plan: Plan) -> Scan | None:
     except (OSError, ValidationError, BadInput) as error:
         reason = " ".join(str(error).split())[:100]
         raise Tampered(f"{path}: not a scan ({reason}); {again}") from None
-    if scan.plan_sha256 != plan.sha256 or not set(scan.long.broken) <= {each.id for each in plan.assessed}:
+    if scan.plan_sha256 != plan.sha256:
         raise Tampered(f"{path}: belongs to another plan; {again}")
+    if wrong := _unlike_a_scan(scan, plan):
+        raise Tampered(f"{path}: {wrong}; {again}")
+    if not _as_concluded(folder, scan):
+        raise Tampered(f"{path}: is not the scan that check.json was concluded with; {again}")
     return scan
+
+
+def _unlike_a_scan(scan: Scan, plan: Plan) -> str:
+    """What no scan of this plan says; empty where it says nothing of the kind."""
+    assessed = {each.id for each in plan.assessed}
+    hard = {each.id for each in plan.suite.values if each.hard and each.id in assessed}
+    looks: tuple[Long | Walks, ...] = (scan.long,) if scan.walks is None else (scan.long, scan.walks)
+    if any(set(look.broken) != hard for look in looks):
+        return "its limits are not the hard ones of the plan"
+    if (scan.long.runs, scan.walks.runs if scan.walks else WALK_RUNS) != (LONG_RUNS, WALK_RUNS):
+        return f"looked at {scan.long.runs} long runs, not {LONG_RUNS}"
+    counted = [(scan.long.not_kept, scan.long.runs), (scan.long.restless, scan.long.runs)]
+    counted += [(count, look.runs) for look in looks for count in look.broken.values()]
+    counted += [(scan.walks.failed, scan.walks.runs)] if scan.walks else []
+    counted += [(hole.wrong, hole.n) for hole in scan.holes] + [(len(scan.changed), scan.repeated)]
+    if any(count > n for count, n in counted) or scan.repeated < 1:
+        return "counts more than it looked at"
+    return ""
+
+
+def _as_concluded(folder: Path, scan: Scan) -> bool:
+    """Whether a stored conclusion, where there is one, rests on this very scan."""
+    stored = read_json(folder / CONCLUSION)
+    if not isinstance(stored, dict) or not isinstance(stored.get("scan"), dict):
+        return True
+    return sha256_hex(canonical_json(stored["scan"])) == sha256_hex(canonical_json(scan.as_json()))

@@ -16,12 +16,11 @@ from .constraints import Constraint
 from .episodes import Loop
 from .plan import Episode
 from .policy import Policy
-from .scan_files import Walks
+from .scan_files import WALK_RUNS, Walks
 from .search_space import NOT_PLANNED
 
 Rows = NDArray[np.float32]
 
-RUNS = 16  # episodes
 WALK_S, TURN_S = 1.0, 0.2  # s: how long a walk is, and how long it goes one way
 PACE = 0.25  # of full speed
 
@@ -66,16 +65,16 @@ def walked(policy: Policy, task: Task, constraints: Sequence[Constraint], first:
         first: the seed of the first episode.
     """
     walker = Walker(policy, task)
-    loop = Loop(walker, task, constraints, (), RUNS, threads)
+    loop = Loop(walker, task, constraints, (), WALK_RUNS, threads)
 
     def forget(playing: Loop) -> None:
         over = np.flatnonzero(playing.active & (playing.worlds.steps == walker.ticks))
         if len(over):
             playing.monitor.restart(over)
 
-    rows = list(loop.play([Episode(i, NOT_PLANNED, "none", 0, first + i) for i in range(RUNS)], forget))
+    rows = list(loop.play([Episode(i, NOT_PLANNED, "none", 0, first + i) for i in range(WALK_RUNS)], forget))
     return Walks(
-        runs=RUNS,
+        runs=WALK_RUNS,
         seconds=WALK_S,
         failed=sum(not row["success"] for row in rows),
         broken={each.id: sum(not row[f"margin.{each.id}"] >= 0.0 for row in rows) for each in constraints},

@@ -29,6 +29,9 @@ TYPES = {
 }
 
 
+LARGEST, MOST_ROWS = 64 << 20, 100_000  # bytes and rows of a file
+
+
 @dataclass(frozen=True)
 class Shard:
     """What a file holds: `columns`, each `(rows,)`, and the hashes that were written with them."""
@@ -52,9 +55,20 @@ def write_shard(
     atomic_write_bytes(path, sink.getvalue())
 
 
-def read_shard(path: Path) -> Shard:
-    """Read a whole shard. Raises what pyarrow raises, ValueError on missing values or types, KeyError on missing hashes."""
-    table = pq.ParquetFile(io.BytesIO(path.read_bytes())).read()
+def read_shard(path: Path, names: Sequence[str] | None = None, rows: int | None = None) -> Shard:
+    """Read a whole shard, once its head says that it holds these columns (None: any) and so many rows (None: any).
+
+    Raises what pyarrow raises, ValueError on missing values, types, other columns or rows, KeyError on missing hashes.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError("larger than any shard")
+    file = pq.ParquetFile(io.BytesIO(path.read_bytes()))
+    found = file.metadata.num_rows
+    if found > MOST_ROWS or (rows is not None and found != rows):
+        raise ValueError(f"{found} rows, expected {MOST_ROWS if rows is None else rows}")
+    if names is not None and file.schema_arrow.names != list(names):
+        raise ValueError("other columns than its plan says")
+    table = file.read()
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     columns: dict[str, NDArray[Any]] = {}
     for name in table.column_names:

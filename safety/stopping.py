@@ -21,9 +21,9 @@ from ..envs.errors import BadInput
 from ..envs.robots import load_robot
 from ..envs.separation import BRAKING, REACTION_S
 from ..envs.streams import Streams
-from ..envs.task import SEED_RANGES, Task, get_task
+from ..envs.task import Task, get_task
 from .episodes import Loop
-from .plan import LARGEST_SEED, SEEDS_PER_BASE, Episode
+from .plan import SEEDS_PER_BASE, Episode, first_test_seed
 from .policy import Judged, OneAtATime, Policy
 
 Array = NDArray[np.float64]
@@ -223,14 +223,14 @@ def stops(
 
     Raises BadInput for numbers that cannot be, or where every episode ended too soon.
     """
-    if not 1 <= episodes <= SEEDS_PER_BASE or not 0 <= seed <= LARGEST_SEED:
-        raise BadInput(f"expected 1 to {SEEDS_PER_BASE:,} episodes and a seed of 0 to {LARGEST_SEED:,}")
+    if not 1 <= episodes <= SEEDS_PER_BASE:
+        raise BadInput(f"expected 1 to {SEEDS_PER_BASE:,} episodes, found {episodes}")
+    first = first_test_seed(seed)
     if category not in (0, 1):
         raise BadInput(f"expected a stop of category 0 or 1, found {category}")
     task = get_task(policy.task)
     power_off = None if category else _PowerOff(task)
     loop = Loop(OneAtATime(Stopper(policy, task)), task, (), (), min(WORLDS, episodes), threads)
-    first = SEED_RANGES["test"] + seed * SEEDS_PER_BASE
     watch = _Watch(task, loop.worlds.rows, power_off)
     played = (Episode(index, 0, "none", 0, first + index) for index in range(episodes))
     for _ in loop.play(played, watch, watch.over):

@@ -17,10 +17,10 @@ import numpy as np
 
 from ..envs.disturbances import LEVELS, check_applies, disturbance_classes, disturbances_for
 from ..envs.errors import BadInput, UnknownName
-from ..envs.task import SEED_RANGES, Task, get_task
+from ..envs.task import Task, get_task
 from .constraints import Constraint
 from .episodes import Loop, Row, side_by_side, split
-from .plan import LARGEST_SEED, SEEDS_PER_BASE, Episode
+from .plan import SEEDS_PER_BASE, Episode, first_test_seed
 from .policy import Judged, OneAtATime
 from .progress import Progress, Say
 from .statistics import clopper_pearson_lower, clopper_pearson_upper
@@ -102,7 +102,7 @@ class Axis:
     def line(self) -> str:
         """One row of the table."""
         if self.high is None:
-            where = "not shown to break" if self.low < TOP else "holds"
+            where = "not shown to break" if self.low < TOP else "no break seen"
             return f"{self.disturbance:<22}{where + ' up to 5':<28}{self.low_value:>10.4g} {self.unit:<4}"
         span = f"breaks in {self.low:g} to {self.high:g}"
         value = f"{self.low_value:.4g} to {self.high_value:.4g} {self.unit}"
@@ -211,13 +211,12 @@ def sweep(
     episodes = EPISODES if episodes is None else episodes
     if not 2 <= episodes <= SEEDS_PER_BASE:
         raise BadInput(f"--episodes {episodes}: expected 2 to {SEEDS_PER_BASE:,}")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED:,}")
+    first = first_test_seed(seed)
     task = get_task(policy.task)
     chosen = load_suite(suite or suite_for(task.id))
     constraints = [bound.constraint for bound in chosen.bind(task).assessed]
     demands, names = demands_of(chosen, constraints), _axes(task, axes)
-    asker = Asker(policy, task, constraints, episodes, SEED_RANGES["test"] + seed * SEEDS_PER_BASE, threads)
+    asker = Asker(policy, task, constraints, episodes, first, threads)
     found = []
     with Progress("sweep", len(names), 0, say) as progress:
         nominal = asker.probe(NOMINAL, 0.0)

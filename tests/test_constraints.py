@@ -8,8 +8,11 @@ import pytest
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.signals import Signal
+from genba.envs.task import get_task
 from genba.safety.constraints import GATING, WARNING, bind, from_dict, to_dict
 from genba.safety.constraints_yaml import load_constraints
+from genba.safety.limits import with_limits
+from genba.safety.suite import load_suite
 
 Write = Callable[[str], Path]
 
@@ -153,3 +156,16 @@ def test_a_stored_constraint_that_was_cut_short_says_so(written: Write) -> None:
     del data["formula"]
     with pytest.raises(BadInput, match="stored constraint 'separation' cannot be read"):
         from_dict(data)
+
+
+def test_a_stated_limit_bounds_the_size_of_what_may_be_negative() -> None:
+    suite = with_limits(load_suite("basic"), ["screw.qd=12", "tcp.vel=0.5"], get_task("screw-drive").table)
+    formulas = {each.id: each.formula for each in suite.constraints}
+    assert formulas["limit-screw-qd"] == "always (abs(screw.qd) <= 12.0 rad/s)"
+    assert formulas["limit-tcp-vel"] == "always (norm(tcp.vel) <= 0.5 m/s)"
+
+
+@pytest.mark.parametrize("rate", ["1e-7", "5e-324", "0"])
+def test_a_rate_that_no_number_of_episodes_could_show_is_refused(rate: str) -> None:
+    with pytest.raises(BadInput, match="--limit tcp.speed=1:"):
+        with_limits(load_suite("basic"), [f"tcp.speed=1:{rate}"], get_task("kit-pick").table)

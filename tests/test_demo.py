@@ -28,7 +28,7 @@ from genba.envs.errors import BadInput, UnknownName
 from genba.envs.files import asset
 from genba.envs.task import get_task
 from genba.envs.viewer import LiveViewer
-from genba.policies.demo import Pace, Stage, demo
+from genba.policies.demo import Pace, Stage, demo, names_a_task
 from genba.policies.panel import panel
 from genba.policies.show import Show
 from genba.safety.episodes import Loop
@@ -196,6 +196,15 @@ def test_the_pace_is_the_wall_clock() -> None:
 def test_a_senseless_number_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="expected"):
         demo("kit-pick", browser=False, **wrong)
+
+
+def test_a_variant_is_shown_as_a_task_is() -> None:
+    assert (
+        names_a_task("kit-pick:hard") and names_a_task("kit-pick,part.others=2") and names_a_task("my.yaml")
+    )
+    assert not names_a_task("runs/kit-pick/x") and not names_a_task("mine:act")
+    with pytest.raises(BadInput, match="a task already"):
+        demo("kit-pick", task="bento-pack", browser=False)
 
 
 def test_an_unknown_name_lists_the_tasks() -> None:

@@ -16,6 +16,7 @@ from genba.envs.files import atomic_write_text, plain_json, sha256_hex
 from genba.safety.evidence import (
     Incomplete,
     Tampered,
+    platform_of,
     read_evidence,
     read_plan,
     row_sha256,
@@ -131,6 +132,28 @@ def test_an_edited_row_is_refused(check: Path, column: str, value: Any) -> None:
     edit(shard_path(check, 1), column, 4, value)
     with pytest.raises(Tampered, match="00001.parquet: a row was changed after it was written"):
         read_evidence(check)
+
+
+def test_a_shard_of_millions_of_rows_is_refused_before_it_is_read(
+    check: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shard_path(check, 0)
+    table = pq.read_table(path)
+    many = pa.concat_tables([table] * 400)
+    pq.write_table(many, path, compression="zstd")
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda self: pytest.fail("was read"))
+    with pytest.raises(Tampered, match=f"{many.num_rows} rows, expected {table.num_rows}"):
+        read_evidence(check)
+
+
+@pytest.mark.parametrize("name", ["check.json", "platform.json"])
+def test_json_that_nests_without_end_is_no_traceback(check: Path, name: str) -> None:
+    (check / name).write_text("[" * 100_000)
+    if name == "platform.json":
+        assert platform_of(check) == {} and len(read_evidence(check)) > 0
+    else:
+        with pytest.raises(Tampered, match="is damaged"):
+            read_evidence(check)
 
 
 def test_rows_that_hash_but_are_not_the_planned_ones_are_refused(suite: Suite, tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def test_actions_of_another_shape_are_refused(action: Any) -> None:
     with pytest.raises(BadInput, match="actions has shape"):
         sb3.step(action)
     with pytest.raises(BadInput, match="an action has shape"):
-        one.step(np.zeros((2, 5)) if np.shape(action) == (5,) else action)
+        one.step(np.zeros((2, 5), np.float32) if np.shape(action) == (5,) else action)
 
 
 def test_a_misspelt_disturbance_is_no_undisturbed_episode() -> None:

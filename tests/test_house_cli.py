@@ -173,3 +173,28 @@ def test_doctor_survives_a_look_that_breaks() -> None:
 
     look: Callable[[], doctor.Finding] = breaks
     assert doctor._guarded(look).text == "RuntimeError: two lines"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("tasks", "--json", "show", "kit-pick"), "--json belongs behind the verb: genba tasks show"),
+        (("suites", "--json", "show", "basic"), "--json belongs behind the verb: genba suites show"),
+        (
+            ("check", "zero", "--task", "kit-pick", "--sweep", "--no-scan"),
+            "--no-scan does not go with --sweep",
+        ),
+        (
+            ("check", "zero", "--task", "kit-pick", "--sweep", "--seed", "500"),
+            "--seed 500: expected 0 to 499",
+        ),
+        (("train", "kit-pick", "--resume", "--seed", "5"), "leave out --set, --steps and --seed"),
+        (
+            ("bench", "stops", "zero", "--task", "kit-pick", "--seed", "1000"),
+            "--seed 1000: expected 0 to 499",
+        ),
+    ],
+)
+def test_an_option_that_would_do_nothing_or_harm_is_refused(arguments: tuple[str, ...], says: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2 and says in result.stderr and result.stdout == ""

@@ -23,7 +23,7 @@ from genba.policies.contract import contract_of
 from genba.policies.load import load_policy
 from genba.policies.sb3 import ACTIVATIONS, read_actor
 from genba.policies.take_in import take_in
-from genba.policies.weights import read_weights
+from genba.policies.weights import Storage, Tensor, read_weights
 
 TASK = "conveyor-sort"
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -209,6 +209,21 @@ def test_a_tensor_that_reaches_beyond_its_storage_is_refused(tmp_path: Path) -> 
             new.writestr(name, inside[:8] if name.endswith("data/0") else inside)
     with pytest.raises(BadInput, match="does not fit its storage"):
         read_weights(other.getvalue(), "x")
+
+
+@pytest.mark.parametrize(
+    ("size", "stride"),
+    [((0, 10**30), (1, 1)), ((1,) * 70, (1,) * 70), ((2,), (10**30,)), ((10**5, 10**5), (0, 0))],
+)
+def test_a_tensor_that_cannot_be_is_one_line(size: Any, stride: Any) -> None:
+    """Read as torch would write it, of one small storage; none takes more memory than all weights may."""
+    buffer = io.BytesIO()
+    torch.save({"x": torch.zeros(4)}, buffer)
+    table = {f"x{i}": Tensor(Storage("0", "<f4", 4), 0, size, stride) for i in range(6)}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BadInput) as caught:
+        patch.setattr("genba.policies.weights._Reader.run", lambda self, data: table)
+        read_weights(buffer.getvalue(), "x")
+    assert "\n" not in str(caught.value)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -192,6 +192,31 @@ def test_what_is_wrong_with_a_callable_is_said_in_one_line(
         load_policy(f"{mine}:raises", TASK).act(*asked(tasks[TASK]))
 
 
+def test_what_evidence_names_is_not_run_unless_it_is_what_was_judged(mine: str, here: Path) -> None:
+    """Replay and report of somebody else's check: a file of that name may lie here by chance, or by intent."""
+    result = check(load_policy(f"{mine}:still", TASK), suite=easy_suite(1), seed=1)
+    assert load_for_check(str(result.folder)).sha256 == result.evidence.plan.policy.sha256
+    del sys.modules[mine]
+    (here / f"{mine}.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    with pytest.raises(BadInput, match=f"{mine}.py: is not the file that was judged .*; it was not imported"):
+        load_for_check(str(result.folder))
+    assert not (here / "ran").exists()
+
+
+def test_a_contract_does_not_make_somebody_elses_environment_run(here: Path) -> None:
+    contract = contract_of(get_task(TASK)).model_copy(update={"task": "gym:evil:X-v0"})
+    (here / "mine.onnx").write_bytes(onnx_bytes(contract_of(get_task(TASK))))
+    (here / "contract.json").write_bytes(contract.to_bytes())
+    (here / "evil.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    assert "say it yourself with --env" in refusal("mine.onnx")
+    assert not (here / "ran").exists()
+
+
+def test_a_folder_that_is_no_run_is_said_to_be_none(here: Path) -> None:
+    (here / "empty").mkdir()
+    assert refusal("empty") == "empty: holds no policy.onnx: not the folder of a run or a release"
+
+
 def test_a_function_is_asked_for_real_starts_first(mine: str) -> None:
     """An honest one may refuse what no start looks like: a quaternion of zeros."""
     assert len(check(load_policy(f"{mine}:wary", TASK), suite=easy_suite(1), seed=1).evidence) == 1

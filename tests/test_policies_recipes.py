@@ -153,7 +153,11 @@ def test_steps_scale_both_stages(task: str) -> None:
     double = recipe_for(task, [], whole.steps * 2)
     assert double.steps == pytest.approx(2 * whole.steps, rel=0.1) and half.steps < whole.steps < double.steps
     least = recipe_for(task, [], 1)
-    assert (least.imitation.rounds, least.ppo.iterations) == (1, 1)
+    assert least.imitation.rounds == 1, "what the recipe leaves out stays out"
+    assert least.ppo.iterations == min(whole.ppo.iterations, 1)
+    assert recipe_for(task, ["ppo.iterations=0"], whole.steps * 2).ppo.iterations == 0
+    with pytest.raises(BadInput, match="--steps 1000000000: expected at most 100,000,000"):
+        recipe_for(task, [], 10**9)
     with pytest.raises(BadInput, match="--steps 0: expected at least 1"):
         recipe_for(task, [], 0)
 
@@ -235,4 +239,10 @@ def test_the_configuration_is_yaml_that_people_can_read(tmp_path: Path) -> None:
 )
 def test_a_share_that_is_none_is_one_line(setting: str) -> None:
     with pytest.raises(BadInput, match=setting.partition("=")[0]):
+        recipe_for("kit-pick", [setting], None)
+
+
+@pytest.mark.parametrize("setting", ["ppo.batch=1", "imitation.expert_ticks=1"])
+def test_what_cannot_be_learnt_with_is_refused_before_anything_is_taught(setting: str) -> None:
+    with pytest.raises(BadInput, match=f"setting {setting.partition('=')[0]}: expected at least"):
         recipe_for("kit-pick", [setting], None)

@@ -6,10 +6,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from genba.envs.errors import BadInput, Refused
 from genba.envs.files import atomic_write_bytes, atomic_write_text, plain_json
@@ -28,6 +31,7 @@ from genba.safety.shards import write_shard
 from genba.tests.release_kit import TASK, FilePolicy, easy_suite, make_check, make_run, onnx_bytes
 
 Row = dict[str, Any]
+WIDE = 3.2  # above the size of what is met in the cell, in any unit, below what is drawn
 
 
 @pytest.fixture
@@ -64,7 +68,9 @@ def test_the_card_says_what_was_not_shown_and_claims_nothing(made: Path, passed:
         evidence.sha256,
         evidence.plan.sha256,
         "separation: not assessed",
-        "NOT as shipped",
+        "NOT the cell's own suite as shipped",
+        "scan: left out",
+        "The file was brought",
         "the gap between",
     ):
         assert part in card
@@ -81,7 +87,7 @@ def test_the_card_says_what_was_not_shown_and_claims_nothing(made: Path, passed:
     ],
 )  # fmt: skip
 def test_no_card_may_claim(claim: str) -> None:
-    with pytest.raises(ValueError, match="may not claim"):
+    with pytest.raises(Refused, match="may not claim"):
         refuse_claims(f"In short: {claim}.")
 
 
@@ -202,5 +208,90 @@ def test_a_scan_that_was_altered_is_found_out(tmp_path: Path) -> None:
     made = release(run, tmp_path / "releases").folder
     assert (made / "evidence" / FILE).is_file()
     write_scan(checked.folder, checked.scan.model_copy(update={"suspects": checked.scan.suspects + 1}))
+    with pytest.raises(Refused, match="is not the scan that check.json was concluded with"):
+        release(run, tmp_path / "others")
+    (checked.folder / "check.json").unlink()
     with pytest.raises(Refused, match="a scan made again"):
         release(run, tmp_path / "others")
+
+
+def test_a_release_of_the_same_evidence_from_another_run_is_the_same(made: Path, tmp_path: Path) -> None:
+    """What a second `genba go` comes to: another run folder, the same weights, the same attempt."""
+    run = make_run(tmp_path / "runs" / TASK / "again")
+    make_check(run)
+    releases = Path(shutil.copytree(made.parent, tmp_path / "releases"))
+    assert release(run, releases).folder == releases / made.name
+
+
+def test_rows_that_were_made_up_are_drawn_by_chance(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one false row is found wherever it lies, once chance points at it; what the evidence hashes to has no say."""
+    check = copied / "checks" / "01"
+    plan = read_evidence(check).plan
+    rewrite(
+        check,
+        plan.to_bytes(),
+        plan.sha256,
+        lambda row: {**row, "energy_j": 1.0} if row["episode"] == 5 else row,
+    )
+    drawn: list[list[int]] = [[0, 1, 2], [4, 5, 6]]
+    monkeypatch.setattr(SystemRandom, "sample", lambda self, pool, k: drawn.pop(0))
+    assert release(copied, tmp_path / "out").folder.is_dir()
+    assert "episode 5 played again gives another result (energy_j)" in refused(copied, tmp_path / "other")
+
+
+def test_evidence_of_another_platform_is_not_released(copied: Path, tmp_path: Path) -> None:
+    """A word in a file that no hash covers must not turn what is unequal into what may differ."""
+    check = copied / "checks" / "01"
+    plan = read_evidence(check).plan
+    rewrite(check, plan.to_bytes(), plan.sha256, lambda row: {**row, "trace_sha256": "0" * 64})
+    found = json.loads((check / "platform.json").read_bytes())
+    (check / "platform.json").write_text(json.dumps({**found, "numpy": "0"}))
+    assert "it was judged on another platform" in refused(copied, tmp_path / "out")
+
+
+def test_a_command_that_differs_only_where_a_robot_goes_is_found_out(tmp_path: Path) -> None:
+    """Right for numbers drawn from the declared ranges, the opposite for any that were ever met."""
+    folder = make_run(tmp_path / "run")
+    model = onnx.load_model_from_string((folder / "policy.onnx").read_bytes())
+    nodes = model.graph.node
+    nodes.remove(nodes[2])
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "axes"))
+    nodes.append(helper.make_node("Abs", ["observation"], ["size"]))
+    nodes.append(helper.make_node("ReduceMax", ["size", "axes"], ["spread"], keepdims=1))
+    nodes.append(helper.make_node("Mul", ["action", "scale"], ["right"]))
+    nodes.append(helper.make_node("Neg", ["right"], ["opposite"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(WIDE, np.float32), "wide"))
+    nodes.append(helper.make_node("Greater", ["spread", "wide"], ["drawn"]))
+    nodes.append(helper.make_node("Where", ["drawn", "right", "opposite"], ["command"]))
+    atomic_write_bytes(folder / "policy.onnx", model.SerializeToString())
+    assert make_check(folder).passed
+    assert "not what contract.json makes of" in refused(folder, tmp_path / "out")
+
+
+def test_weights_that_lie_beside_the_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hash covers them: the same file would act as whatever lies in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    model = onnx.load_model_from_string(onnx_bytes(contract_of(get_task(TASK))))
+    onnx.save_model(
+        model,
+        "mine.onnx",
+        save_as_external_data=True,
+        location="w.bin",
+        size_threshold=0,
+        all_tensors_to_one_file=True,
+    )
+    with pytest.raises(BadInput, match=r"mine.onnx: its weights lie in other files.*external_data=False"):
+        OnnxPolicy("mine.onnx")
+
+
+def test_a_runtime_commands_what_the_judged_actions_mean(made: Path) -> None:
+    runtime = Runtime(made)
+    low, high = np.array([(each.low, each.high) for each in runtime.contract.observation], np.float32).T
+    seen = np.random.default_rng(0).uniform(low, high, (9, len(low))).astype(np.float32)
+    rows = np.zeros(9, np.int64)
+    wanted = runtime.contract.commands(runtime.act(seen, rows, rows))
+    np.testing.assert_array_equal(runtime.command(seen), wanted.astype(np.float32))

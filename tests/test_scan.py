@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput
+from genba.envs.files import canonical_json
 from genba.envs.streams import Streams
 from genba.envs.task import get_task
 from genba.policies.load import LoadedPolicy, load_policy
@@ -21,10 +24,10 @@ from genba.safety.evidence import Tampered
 from genba.safety.plan import Episode, Plan
 from genba.safety.report_scan import scan_lines, scan_reasons, scan_warnings
 from genba.safety.result import read_check
-from genba.safety.scan_files import FILE, Hole, Inputs, Long, Scan, Walks, read_scan, write_scan
+from genba.safety.scan_files import FILE, WALK_RUNS, Hole, Inputs, Long, Scan, Walks, read_scan, write_scan
 from genba.safety.scan_holes import HALF_WIDTH, Rules, Suspect, holes
 from genba.safety.scan_inputs import swept
-from genba.safety.scan_walks import PACE, RUNS, Walker, walked
+from genba.safety.scan_walks import PACE, Walker, walked
 from genba.safety.suite import Suite, load_suite
 from genba.safety.words import languages, load_words
 
@@ -392,8 +395,8 @@ def test_a_policy_that_knows_its_own_way_only_is_lost_and_one_that_looks_is_not(
     hard = [each.constraint for each in load_suite(TASK).bind(task).assessed if each.constraint.hard]
     expert = load_policy("scripted", TASK)
     first = 8_000_000_000_000_000
-    worlds = task.make_worlds(RUNS, 1, 0.0, [], False)
-    worlds.reset(np.arange(RUNS), first + np.arange(RUNS))
+    worlds = task.make_worlds(WALK_RUNS, 1, 0.0, [], False)
+    worlds.reset(np.arange(WALK_RUNS), first + np.arange(WALK_RUNS))
     tape = []
     for _ in range(240):
         tape.append(task.expert(worlds.observation()).astype(np.float32))
@@ -404,5 +407,35 @@ def test_a_policy_that_knows_its_own_way_only_is_lost_and_one_that_looks_is_not(
 
     blind = walked(LoadedPolicy("callable", "blind", "2" * 64, TASK, Path(), act), task, hard, first, 1)
     looks = walked(expert, task, hard, first, 1)
-    assert blind.lost and blind.failed == 16 and not looks.lost and looks.failed <= 3
+    assert blind.lost(0.95) and blind.failed == 16 and not looks.lost(0.95) and looks.failed <= 3
     assert set(looks.broken) == {each.id for each in hard}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"long": {"runs": 0}}, "looked at 0 long runs, not 24"),
+        ({"long": {"restless": 25}}, "counts more than it looked at"),
+        ({"long": {"broken": {}}}, "its limits are not the hard ones of the plan"),
+        ({"walks": {"failed": 17}}, "counts more than it looked at"),
+        ({"walks": {"runs": 3}}, "looked at 24 long runs"),
+        ({"repeated": 0}, "counts more than it looked at"),
+        ({"suspects": 99}, "is not the scan that check.json was concluded with"),
+    ],
+)
+def test_a_scan_that_no_scan_would_write_is_refused(
+    checked: Path, tmp_path: Path, change: Any, says: str
+) -> None:
+    folder = Path(shutil.copytree(checked, tmp_path / "check"))
+    path = folder / "scan.json"
+    said = json.loads(path.read_bytes())
+    for key, value in change.items():
+        said[key] = {**said[key], **value} if isinstance(value, dict) else value
+    path.write_bytes(canonical_json(said))
+    with pytest.raises(Tampered, match=says):
+        read_check(folder)
+
+
+def test_a_claim_about_walks_is_made_at_the_plans_confidence() -> None:
+    walks = Walks(runs=16, seconds=1.0, failed=16, broken={})
+    assert walks.lost(0.95) and not walks.lost(0.99)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from genba.envs.people import PARTS
 from genba.envs.robots import vehicle_names
 from genba.envs.scanner import RANGE, Scanner, on_floor, ray_angles
-from genba.envs.task import get_task
+from genba.envs.task import Task, get_task
+from genba.envs.tasks import aisle_amr
 from genba.envs.tasks.aisle_amr import SCANNER, VEHICLE, AisleAmr
 from genba.envs.vehicles import Vehicle, load_vehicle
 from genba.envs.worlds import Worlds
@@ -167,3 +171,33 @@ def test_the_walker_is_the_whole_body(task: AisleAmr) -> None:
     skins = [i for i in range(task.model.ngeom) if task.model.geom(i).name.endswith("_skin")]
     assert len(skins) == len(PARTS) > 12
     assert task.table["worker.distances"].shape == (len(PARTS),)
+
+
+@pytest.mark.parametrize("act", ["expert", "turn"])
+def test_the_distance_to_a_walker_is_never_more_than_it_is(act: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the same worlds with a sensor that measures at every substep; the vehicle drives, or turns on the spot beside its way."""
+    told = get_task("aisle-amr")
+    assert told.model.nsensor > 0 and told.table["worker.distance"].unit == "m"
+    n = 12
+    said: list[NDArray[np.float64]] = []
+    true: list[NDArray[np.float64]] = []
+
+    def played(task: Task, found: list[NDArray[np.float64]]) -> Worlds:
+        worlds = Worlds(task, n, 1)
+        worlds.reset(np.arange(n), 2_000_400_000 + np.arange(n))
+        for tick in range(400):
+            turn = np.tile([0.0, 1.0 if tick % 100 < 50 else -1.0], (n, 1))
+            worlds.step(task.expert(worlds.observation()) if act == "expert" else turn)
+            found.append(worlds.signals["worker.distance"].copy())
+        return worlds
+
+    first = played(told, said)
+    with monkeypatch.context() as patch:
+        patch.setattr(aisle_amr, "WALKER", replace(aisle_amr.WALKER, interval_s=0.0))
+        exact = aisle_amr.AisleAmr()
+        second = played(exact, true)
+    np.testing.assert_array_equal(first.engine.qpos, second.engine.qpos)
+    told_m, true_m = np.stack(said), np.stack(true)
+    near = true_m < 2.5
+    assert near.sum() > 1000 and (told_m[near] <= true_m[near] + 1e-4).all()  # its speed changes in between
+    assert np.median(true_m[near] - told_m[near]) < 0.06
