@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from ..envs.errors import Refused
+from ..envs.files import asset, sha256_file
 from ..envs.task import Task
 from ..safety.percent import at_least, at_most, plain
 from ..safety.plan import attempt_of
 from ..safety.result import CheckResult
 from ..safety.suite import load_suite, suite_for
-from .runs import SUMMARY
+from .runs import POLICY, SUMMARY
 
 FORBIDDEN = (
     r"\b(iso|ts)[ /\w:-]*\bcomplian(t|ce)", r"\bcertified\b", r"\bPL ?[a-e]\b", r"\bSIL ?[1-4]\b", r"\bEU AI Act complian",
@@ -108,7 +109,7 @@ def card(result: CheckResult, task: Task, name: str) -> str:
         lane=LANES[plan.lane.name],
         success="\n".join(_success_lines(result)),
         scan=_scan_line(result),
-        made=MADE_HERE if (result.folder.parent.parent / SUMMARY).is_file() else BROUGHT,
+        made=MADE_HERE if _learnt_here(result) else BROUGHT,
         constraints="\n".join(_constraint_rows(result)),
         by_condition="\n".join(_condition_rows(result)),
         not_shown="\n".join(_not_shown(result)),
@@ -135,6 +136,13 @@ def as_shipped(result: CheckResult) -> bool:
     """Whether the check was made with the cell's own suite as it comes with Genba."""
     plan = result.evidence.plan
     return plan.suite.id == suite_for(plan.task) and load_suite(plan.suite.id) == plan.suite
+
+
+def _learnt_here(result: CheckResult) -> bool:
+    """Whether the run holds what `genba train` wrote of it, or the policy is one that comes with Genba."""
+    shipped = asset("policies").glob(f"*/{POLICY}")
+    known = (sha256_file(path) == result.evidence.plan.policy.sha256 for path in shipped)
+    return (result.folder.parent.parent / SUMMARY).is_file() or any(known)
 
 
 def _scan_line(result: CheckResult) -> str:
