@@ -30,6 +30,7 @@ from genba.safety.plan import (
     NotAssessed,
     Plan,
     PolicyIdentity,
+    attempt_of,
     episodes_per_shard,
     fresh_seed_base,
 )
@@ -94,6 +95,14 @@ def test_no_two_episodes_share_a_seed_and_conditions_take_turns(suite: Suite) ->
         fresh_seed_base(policy, suite, attempt) for policy in ("a" * 64, "b" * 64) for attempt in (1, 2, 3)
     }
     assert len(bases) == 6 and min(bases) >= 1_000_000
+
+
+def test_the_number_of_an_attempt_follows_from_its_seeds_and_not_from_its_folder(suite: Suite) -> None:
+    policy = make_plan(suite).policy.sha256
+    for number in (1, 14, 999):
+        assert attempt_of(make_plan(suite, seed_base=fresh_seed_base(policy, suite, number))) == number
+    for chosen in (7, fresh_seed_base("b" * 64, suite, 1), fresh_seed_base(policy, suite, 1000)):
+        assert attempt_of(make_plan(suite, seed_base=chosen)) == 0, "nobody's attempt: somebody chose them"
 
 
 def test_a_missing_shard_says_which_and_how_to_go_on(check: Path) -> None:

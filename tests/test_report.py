@@ -142,7 +142,7 @@ def test_a_page_of_good_evidence_says_pass_and_why(tmp_path: Path, task: Task) -
     result = read_check(page.parent)
     for name in (result.evidence.sha256, result.evidence.plan.sha256, "ab" * 32):
         assert name in text
-    assert "number 1 at this policy" in text and "simulated, uncalibrated" in text
+    assert "seeds chosen by hand (--seed 7)" in text and "simulated, uncalibrated" in text
     assert f"seeds {SEED_RANGES['judge'] + 7_000_000}" in text
 
 
