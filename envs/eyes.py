@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import matrix
+from .clutter import COLOUR
 from .fingers import grip_angle
 from .goods import BOX as BOX_TYPE
 from .hand_look import hand_shapes
@@ -33,7 +34,7 @@ TOTE = Sight(
     (0.13, 0.36, 0.62),
     (0.46, -0.29),
 )
-ORANGE, OTHER_COLOUR = np.array([0.93, 0.44, 0.10]), np.array([0.30, 0.42, 0.52])
+ORANGE = np.array([0.93, 0.44, 0.10])
 BELT = Sight(
     looking((0.27, -0.18, 0.09), (0.62, -0.18, 0.80), (0.0, 1.0, 0.0), 0.32, (128, 64)),
     0.09,
@@ -78,7 +79,7 @@ class ToteEye(Overhead):
 
     def things(self, now: Lookup, world: int) -> list[Shape]:
         part = self._part(now, world, self._round(world), ORANGE)
-        others = [loose(self.engine, world, body, OTHER_COLOUR) for body in self.others]
+        others = [loose(self.engine, world, body, np.array(COLOUR)) for body in self.others]
         opening = float(now["gripper.q"][world])
         return [part, *others, *hand_shapes(now["tcp.pos"][world], matrix(now["tcp.quat"][world]), opening)]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, printable
 from ..envs.files import atomic_write_bytes, sha256_file, sha256_hex
@@ -94,30 +95,8 @@ def as_onnx(actor: Actor, contract: Contract) -> bytes:
     """The actor as an ONNX file: `observation` to `action` in [-1, 1] and `command` in SI units."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
-    nodes, numbers, value = [], [], "observation"
-    last = len(actor.layers) - 1
-    for i, (weight, bias) in enumerate(actor.layers):
-        names = f"weight_{i}", f"bias_{i}", f"sum_{i}", f"value_{i}"
-        numbers += [
-            numpy_helper.from_array(each, name) for each, name in zip((weight, bias), names, strict=False)
-        ]
-        nodes.append(helper.make_node("Gemm", [value, names[0], names[1]], [names[2]], transB=1))
-        value = names[2]
-        if i < last:
-            nodes.append(helper.make_node(actor.activation, [value], [names[3]]))
-            value = names[3]
-    scale = np.array([channel.scale for channel in contract.action], np.float32)
-    offset = np.array([channel.offset for channel in contract.action], np.float32)
-    ends: dict[str, Any] = {"scale": scale, "offset": offset}
-    if not actor.squashed:
-        ends |= {"least": np.float32(-1.0), "most": np.float32(1.0)}
-    numbers += [numpy_helper.from_array(np.asarray(each), name) for name, each in ends.items()]
-    if actor.squashed:
-        nodes.append(helper.make_node("Tanh", [value], ["action"]))
-    else:
-        nodes.append(helper.make_node("Clip", [value, "least", "most"], ["action"]))
-    nodes.append(helper.make_node("Mul", ["action", "scale"], ["scaled"]))
-    nodes.append(helper.make_node("Add", ["scaled", "offset"], ["command"]))
+    values = _values(actor, contract)
+    nodes = [helper.make_node(kind, given, [made], **more) for kind, given, made, more in _steps(actor)]
     graph = helper.make_graph(
         nodes,
         "policy",
@@ -126,9 +105,39 @@ def as_onnx(actor: Actor, contract: Contract) -> bytes:
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", len(contract.action)])
             for name in ("action", "command")
         ],
-        numbers,
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     model.producer_name = "genba"
     checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def _values(actor: Actor, contract: Contract) -> dict[str, NDArray[np.float32]]:
+    """The numbers of the file by name."""
+    values: dict[str, NDArray[np.float32]] = {}
+    for i, (weight, bias) in enumerate(actor.layers):
+        values |= {f"weight_{i}": weight, f"bias_{i}": bias}
+    values["scale"] = np.array([channel.scale for channel in contract.action], np.float32)
+    values["offset"] = np.array([channel.offset for channel in contract.action], np.float32)
+    if not actor.squashed:
+        values |= {"least": np.array(-1.0, np.float32), "most": np.array(1.0, np.float32)}
+    return values
+
+
+def _steps(actor: Actor) -> Iterator[tuple[str, list[str], str, dict[str, Any]]]:
+    """Operator, inputs, output and attributes of each node: the layers, what ends them, the commands."""
+    value, last = "observation", len(actor.layers) - 1
+    for i in range(len(actor.layers)):
+        yield "Gemm", [value, f"weight_{i}", f"bias_{i}"], f"sum_{i}", {"transB": 1}
+        value = f"sum_{i}"
+        if i < last:
+            yield actor.activation, [value], f"value_{i}", {}
+            value = f"value_{i}"
+    yield (
+        ("Tanh", [value], "action", {})
+        if actor.squashed
+        else ("Clip", [value, "least", "most"], "action", {})
+    )
+    yield "Mul", ["action", "scale"], "scaled", {}
+    yield "Add", ["scaled", "offset"], "command", {}

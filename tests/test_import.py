@@ -23,7 +23,8 @@ from genba.policies.contract import contract_of
 from genba.policies.load import load_policy
 from genba.policies.sb3 import ACTIVATIONS, read_actor
 from genba.policies.take_in import take_in
-from genba.policies.weights import Storage, Tensor, read_weights
+from genba.policies.unpicked import Storage, Tensor
+from genba.policies.weights import read_weights
 
 TASK = "conveyor-sort"
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -221,7 +222,7 @@ def test_a_tensor_that_cannot_be_is_one_line(size: Any, stride: Any) -> None:
     torch.save({"x": torch.zeros(4)}, buffer)
     table = {f"x{i}": Tensor(Storage("0", "<f4", 4), 0, size, stride) for i in range(6)}
     with pytest.MonkeyPatch.context() as patch, pytest.raises(BadInput) as caught:
-        patch.setattr("genba.policies.weights._Reader.run", lambda self, data: table)
+        patch.setattr("genba.policies.weights.described", lambda data, what: table)
         read_weights(buffer.getvalue(), "x")
     assert "\n" not in str(caught.value)
 

@@ -8,7 +8,7 @@ import pytest
 
 from genba.envs.parameters import parameters_of
 from genba.envs.task import SEED_RANGES, get_task
-from genba.envs.tasks.kit_pick import APART, LIKE, MORE, TOTE, KitPick
+from genba.envs.tasks.kit_pick import LIKE, MORE, OTHERS, TOTE, KitPick
 from genba.envs.terms import norm_xy
 from genba.envs.worlds import Worlds
 from genba.tests.cells.kit_pick import oracle
@@ -45,7 +45,7 @@ def test_five_shapes_lie_in_the_tote_apart_and_touch_nothing(task: KitPick) -> N
         mujoco.mj_forward(copied, data)
         part = data.body("part").xpos[:2]
         others = np.array([data.body(body).xpos[:2] for body in task.others])
-        assert len(others) == 4 and (norm_xy(others - part) > APART - 0.005).all()
+        assert len(others) == 4 and (norm_xy(others - part) > OTHERS.apart - 0.005).all()
         assert (np.abs(others - TOTE) < np.array([0.15, 0.115])).all()
         met = [copied.geom(geom).name for each in data.contact[: data.ncon] for geom in each.geom.tolist()]
         assert not [name for name in met if name.startswith(("other_", "part_"))]

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import separation
-from ..cell import FIXTURE, PART, ROBOT, compose
+from ..cell import compose
+from ..clutter import Clutter
 from ..control import CartesianTwist
 from ..derived import arm, constant, part, per_episode, swept, zones
 from ..engine import Engine
@@ -42,6 +42,8 @@ from ..terms import (
 from ..vocabulary import described
 
 if TYPE_CHECKING:
+    import mujoco
+
     from ..control import Controller
     from ..eye import Eye
 
@@ -60,14 +62,14 @@ MORE = Goods(
     )
 )
 LIKE = np.array([0, 1, 2, 2, 1])  # the shape whose grasp each of them takes, which is what the policy is told
-APART, OTHER_COLOUR = (
-    0.105,
-    (0.30, 0.42, 0.52),
-)  # m between the part and the others: room for the open fingers
-SPOTS = np.array(
-    [[x, y] for x in (-0.12, -0.04, 0.04, 0.12) for y in (-0.085, 0.0, 0.085)]
-)  # m from the tote's middle
 TOTE, TOTE_FLOOR = np.array([0.46, -0.29]), 0.004
+OTHERS = Clutter(
+    MORE,
+    TOTE,
+    TOTE_FLOOR,
+    np.array([[x, y] for x in (-0.12, -0.04, 0.04, 0.12) for y in (-0.085, 0.0, 0.085)]),
+    0.105,
+)
 TRAY, TRAY_TOP, TRAY_HALF = np.array([0.46, 0.30]), 0.008, np.array([0.136, 0.106])
 SLOTS = TRAY + np.array([[-0.066, -0.0515], [-0.066, 0.0515], [0.066, -0.0515], [0.066, 0.0515]])
 START_Q = np.array([0.0, 0.0, 0.0, -2.2, 0.0, 2.2, 0.785])
@@ -130,17 +132,7 @@ class KitPick(Task):
 
     def build(self) -> mujoco.MjSpec:
         spec = compose("kit-pick", load_robot(self.robot_name))
-        for body in self.others:
-            loose = spec.worldbody.add_body(name=body, pos=[*TOTE, 0.2])
-            loose.add_freejoint(name=f"{body}_free")
-            geom = loose.add_geom(name=f"{body}_geom", size=GOODS.half[0], mass=GOODS.mass[0], condim=4)
-            geom.type, geom.contype, geom.conaffinity = (
-                mujoco.mjtGeom.mjGEOM_BOX,
-                PART,
-                FIXTURE | ROBOT | PART,
-            )
-            geom.friction, geom.solref[:] = spec.geom("part_geom").friction, spec.geom("part_geom").solref
-            geom.rgba[:3] = OTHER_COLOUR
+        OTHERS.add(spec, self.others)
         return spec
 
     @property
@@ -178,7 +170,8 @@ class KitPick(Task):
 
     def place(self, streams: Streams) -> Start:
         n, cell = len(streams), self.cell
-        kind = streams.choice("part.shape", round(cell["part.kinds"][1]))
+        kinds = round(cell["part.kinds"][1])
+        kind = streams.choice("part.shape", kinds)
         slot, scale = streams.choice("slot", 4), cell.drawn(streams, "part.scale")
         half = MORE.half[kind] * scale[:, None]
         spread = np.stack([cell.drawn(streams, f"tote.spread.{axis}") for axis in "xy"], axis=1)
@@ -202,7 +195,7 @@ class KitPick(Task):
         ctrl[:, :7], ctrl[:, 7], ctrl[:, 8:11] = q, GRIP_FORCE, rest
         fields = {name: np.repeat(getattr(self.model, name)[None], n, axis=0) for name in self.expanded}
         MORE.shape(self.model, fields, "part", kind, scale)
-        self._lay_others(streams, qpos, fields, xy - TOTE)
+        OTHERS.place(streams, self.model, self.others, kinds, xy, qpos, fields)
         MORE.weigh(self.model, fields, "part", streams.between("part.mass", *cell["part.mass.scale"]))
         fields["body_pos"][:, self.model.body("tray").id, :2] += shift
         goal = np.column_stack([SLOTS[slot] + shift, TRAY_TOP + half[:, 2]])[:, None]
@@ -210,20 +203,6 @@ class KitPick(Task):
         return Start(
             qpos, ctrl, goal, np.tile([1.0, 0, 0, 0], (n, 1, 1)), fields, held, {**reach, "rest": rest}
         )
-
-    def _lay_others(self, streams: Streams, qpos: Array, fields: Mapping[str, Array], part: Array) -> None:
-        """Other parts on spots of the tote `APART` or more from where the part lies, `(n, 2)` m from its middle; nearly straight, so that none touch."""
-        if not self.others:
-            return
-        near = norm_xy(SPOTS[None] - part[:, None]) < APART
-        order = np.argsort(streams.uniform("others.spots", (len(SPOTS),)) + near, axis=1)
-        for i, body in enumerate(self.others):
-            kind = streams.choice(f"{body}.shape", round(self.cell["part.kinds"][1]))
-            xy = TOTE + SPOTS[order[:, i]] + streams.between(f"{body}.xy", -0.002, 0.002, (2,))
-            MORE.shape(self.model, fields, body, kind)
-            height = TOTE_FLOOR + MORE.half[kind, 2] + 0.0005
-            turn = streams.between(f"{body}.yaw", -0.35, 0.35)
-            lay(self.model, qpos, body, np.column_stack([xy, height]), turn)
 
     def _reach(self, streams: Streams) -> dict[str, Array]:
         """When and where the worker reaches in: start, way in, stay, way out (s), and the point (m)."""
