@@ -38,7 +38,7 @@ from .runs import POLICY
 
 FOLDER = Path("runs") / "gate-benchmark"
 RESULTS, PAGE = "results.jsonl", "gate-benchmark"
-RUNS, QUICK_RUNS = {"conveyor-sort": 4, "kit-pick": 2}, 1  # of each clean policy; 60 in all
+RUNS, QUICK_RUNS = {"conveyor-sort": 5, "kit-pick": 1}, 1  # of each clean policy; 60 in all
 QUICK_CELL = "conveyor-sort"
 MIDDLE = 1
 Key = tuple[str, str, str, str]
