@@ -19,7 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, UnknownName
-from ..envs.files import asset, atomic_write_bytes, atomic_write_text, canonical_json, sha256_file, sha256_hex
+from ..envs.files import (
+    asset,
+    atomic_write_bytes,
+    atomic_write_text,
+    canonical_json,
+    plain_json,
+    sha256_file,
+    sha256_hex,
+)
 from ..envs.task import Task, get_task
 from ..safety.mutants import MUTANTS, noticed
 from ..safety.progress import Say
@@ -99,6 +107,7 @@ def bench_gate(
     path = out / (f"{PAGE}-{'-'.join(cells)}.md" if tasks and cells != CELLS else f"{PAGE}.md")
     result = GateResult(tuple((job.key, known[job.key]) for job in jobs), cells, quick, seed, path)
     atomic_write_text(path, page(result))
+    atomic_write_text(path.with_suffix(".json"), plain_json(result.summary()) + "\n")
     return result
 
 

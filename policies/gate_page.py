@@ -16,6 +16,7 @@ from .gate_defects import DEFECTS, SEVERITIES
 Found = tuple[tuple[str, str, str, str], Mapping[str, Any]]
 GATES = {"success": "success rate alone", "control-rate": "success, and limits at control rate"}
 MIDDLE = SEVERITIES[1]
+SCANNED = {"hole", "no-number", "restless", "lost", "unrepeatable"}  # reasons that the scan gives
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,17 @@ class GateResult:
             "quick": self.quick,
             "page": str(self.page),
         }  # fmt: skip
+
+    def summary(self) -> dict[str, Any]:
+        """How well defects are found, for those who only see that none was: by severity, all and those that the scan names."""
+        found: dict[str, Any] = {}
+        for severity in SEVERITIES:
+            rows = [row for key, row in self.of("defect") if key[3] == severity]
+            if rows:
+                caught = [row for row in rows if row["caught"]]
+                scanned = sum(bool(set(row["reasons"]) & SCANNED) for row in caught)
+                found[severity] = {"n": len(rows), "caught": len(caught), "by_scan": scanned}
+        return {"cells": list(self.cells), "defects": found, "clean": self.false_alarms()}
 
     def false_alarms(self) -> dict[str, Any]:
         """Clean runs that did not pass; the bound counts policies, since runs of one policy are not independent."""

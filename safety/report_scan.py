@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
+from ..envs.files import asset
 from .percent import at_least, plain
 from .result import CheckResult
 from .scan_files import Hole
+from .statistics import clopper_pearson_lower
 from .words import Words
 
 
@@ -86,6 +90,15 @@ def scan_warnings(result: CheckResult, words: Words) -> list[str]:
     return found
 
 
+def own_rate(words: Words) -> str:
+    """How many planted defects the gate found when it was measured (`genba bench gate`), and how many of them by the scan."""
+    measured = json.loads(asset("gate.json").read_bytes())
+    middle = measured["defects"]["middle"]
+    lower = clopper_pearson_lower(middle["caught"], middle["n"])
+    return words("scan.rate", n=middle["n"], k=middle["caught"], low=at_least(lower), scan=middle["by_scan"],
+                 cells=", ".join(measured["cells"]))  # fmt: skip
+
+
 def scan_lines(result: CheckResult, words: Words) -> list[str]:
     """What was looked at, item by item; one line where nothing was."""
     scan = result.scan
@@ -98,4 +111,5 @@ def scan_lines(result: CheckResult, words: Words) -> list[str]:
         *([words("scan.walks", n=walks.runs, seconds=f"{walks.seconds:g}")] if walks is not None else []),
         words("scan.inputs", n=scan.inputs.asked),
         words("scan.holes", n=scan.suspects),
+        own_rate(words),
     ]

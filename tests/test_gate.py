@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import genba
 from genba.envs.errors import UnknownName
 from genba.envs.files import asset
 from genba.envs.task import get_task
@@ -28,7 +29,9 @@ from genba.policies.runs import POLICY
 from genba.safety import mutants, selftest
 from genba.safety.campaign import make_plan
 from genba.safety.evidence import Evidence, expected_columns
+from genba.safety.report_scan import own_rate
 from genba.safety.suite import load_suite
+from genba.safety.words import languages, load_words
 
 Rows = NDArray[np.float32]
 CELL = "conveyor-sort"
@@ -329,3 +332,16 @@ def test_there_are_as_many_defects_as_are_promised() -> None:
     assert all(len(each.levels) == 3 and each.right for each in planted)
     full = [job for job in bench_gate.jobs_of(CELLS, False) if job.kind == "clean"]
     assert len(full) == 60 and len({(job.id, job.cell) for job in full}) == 20
+
+
+def test_the_rate_that_reports_name_is_the_one_that_was_measured() -> None:
+    """`assets/gate.json` is what `genba bench gate` wrote beside its page; a report's scan says it."""
+    root = Path(genba.__file__).parent
+    measured = asset("gate.json").read_bytes()
+    assert measured == (root / "docs" / "gate-benchmark.json").read_bytes()
+    middle = json.loads(measured)["defects"]["middle"]
+    page = (root / "docs" / "gate-benchmark.md").read_text(encoding="utf-8")
+    assert f"| Genba | {middle['caught']} of {middle['n']} (" in page
+    for language in languages():
+        said = own_rate(load_words(language))
+        assert all(f"{middle[name]}" in said for name in ("n", "caught", "by_scan"))

@@ -338,7 +338,7 @@ def test_a_policy_with_a_memory_of_its_own_is_found_out(tmp_path: Path) -> None:
 def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     words, whole = load_words(language), read_check(checked)
     assert whole.scan is not None
-    assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 5
+    assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 6
     hole = Hole(episode=17, held={"part.x": (0.25,)}, half_width=0.01, wrong=23, n=24, reason="timeout")
     often = whole.scan.long.model_copy(
         update={"broken": {"workspace": 20}, "not_kept": 5, "restless": 3, "fastest": 0.084}
