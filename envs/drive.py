@@ -18,7 +18,8 @@ class DifferentialDrive:
     """Speed ahead (times `speed` m/s) and turning rate (times `turn` rad/s, left positive).
 
     The speed goes up by at most `pick_up` m/s^2 and down by the data sheet's `a_max`, the turning rate changes by at most `alpha_max`; a wheel never
-    gets more than its top speed, both give way alike, so that the curve stays the same.
+    gets more than its top speed, both give way alike, so that the curve stays the same. What is told next to nothing stands, so that who stays at
+    a station does not creep away from it.
     """
 
     def __init__(self, engine: Engine, vehicle: Vehicle, speed: float, turn: float, pick_up: float) -> None:
@@ -39,6 +40,8 @@ class DifferentialDrive:
         """Write actuator targets `(N, K, nu)`; returns where a limit clamped the command, `(N,)`."""
         car = self.vehicle
         wanted_v, wanted_w = self.speed * action[:, 0], self.turn * action[:, 1]
+        stands = (np.abs(wanted_v) < car.still_v) & (np.abs(wanted_w) < car.still_w)
+        wanted_v, wanted_w = np.where(stands, 0.0, wanted_v), np.where(stands, 0.0, wanted_w)
         left, right = components(now["wheels.qd"])
         rolls = 0.5 * car.wheel_radius * (left + right)
         start = self.v.clip(rolls - LEAD, rolls + LEAD)

@@ -17,7 +17,7 @@ from .robots import Array, Machine, load_robot, per_joint, robot_file, rows_of, 
 class Vehicle(Machine):
     """A mobile robot of two driven wheels as its data sheet describes it: lengths in m from the middle of the wheels' axis.
 
-    `tau_rated` (N*m) is what a drive gives for long, `tau_max` for a moment. `v_max` (m/s), `a_max` (m/s^2), `w_max` (rad/s), `alpha_max` (rad/s^2) bound its motion. Its scanner sits `scanner_x` ahead of that axis and
+    `tau_rated` (N*m) is what a drive gives for long, `tau_max` for a moment. `v_max` (m/s), `a_max` (m/s^2), `w_max` (rad/s), `alpha_max` (rad/s^2) bound its motion; told less than `still_v` and `still_w` it stands. Its scanner sits `scanner_x` ahead of that axis and
     reports as the signal `scanner`, camera by camera.
     """
 
@@ -32,6 +32,8 @@ class Vehicle(Machine):
     a_max: float
     w_max: float
     alpha_max: float
+    still_v: float
+    still_w: float
     scanner: str
     cameras: tuple[str, ...]
     scanner_x: float
@@ -74,6 +76,8 @@ def load_vehicle(name: str) -> Vehicle:
         a_max=one("acceleration.max"),
         w_max=one("turn.max"),
         alpha_max=one("turn.acceleration.max"),
+        still_v=one("standstill.speed"),
+        still_w=one("standstill.turn"),
         scanner=file.scanner.signal,
         cameras=file.scanner.cameras,
         scanner_x=one("scanner.x"),

@@ -201,3 +201,23 @@ def test_the_distance_to_a_walker_is_never_more_than_it_is(act: str, monkeypatch
     near = true_m < 2.5
     assert near.sum() > 1000 and (told_m[near] <= true_m[near] + 1e-4).all()  # its speed changes in between
     assert np.median(true_m[near] - told_m[near]) < 0.06
+
+
+def test_a_vehicle_that_is_told_next_to_nothing_stands(task: AisleAmr) -> None:
+    """A policy's answer is never quite zero; at a station it must not add up."""
+    worlds = Worlds(task, 2, 1)
+    worlds.reset(np.arange(2), np.arange(2))
+    car = VEHICLE
+    little = 0.9 * np.array(
+        [[car.still_v / task.speed, car.still_w / task.turn], [0.0, -car.still_w / task.turn]]
+    )
+    for _ in range(50):
+        worlds.step(np.zeros((2, 2)))
+    at = worlds.engine.qpos[:, :7].copy()
+    for _ in range(500):
+        worlds.step(little)
+    assert np.abs(worlds.engine.qpos[:, :7] - at).max() < 1e-4
+    for _ in range(100):
+        worlds.step(np.array([[2.0 * car.still_v / task.speed, 0.0], [0.0, 2.0 * car.still_w / task.turn]]))
+    moved = np.abs(worlds.engine.qpos[:, :7] - at).max(axis=1)
+    assert (moved > 0.005).all()
