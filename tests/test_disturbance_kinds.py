@@ -53,8 +53,8 @@ def test_what_is_lost_is_zeros_and_what_is_held_is_the_last_that_came(tasks: dic
     for name in ("observation-lost", "observation-held"):
         worlds = Worlds(task, n, 1, disturbances=(name,))
         twins = Worlds(task, n, 1)
-        for each in (worlds, twins):
-            each.reset(np.arange(n), np.arange(n), {name: np.full(n, 5)})
+        worlds.reset(np.arange(n), np.arange(n), {name: np.full(n, 5)})
+        twins.reset(np.arange(n), np.arange(n))
         last, kinds = np.zeros((n, len(task.observation_names)), np.float32), set()
         for tick in range(ticks):
             seen, truth = worlds.observation().copy(), twins.observation()
