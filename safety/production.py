@@ -45,8 +45,9 @@ def line(made: dict[str, Any]) -> str:
     pass_ = made["first_pass_yield"]
     if made["cycle_s"] is None:
         return f"nothing good in {pass_['n']:,} undisturbed episodes"
+    rate = f"{pass_['rate']:.1%}".replace("%", " %")
     return (
         f"cycle {made['cycle_s']:.2f} s, {made['parts_per_hour']:,.0f} good parts an hour, first pass "
-        f"{pass_['rate']:.1%} (at least {at_least(pass_['lower95'])}, n {pass_['n']:,}), dropped {made['dropped']}, "
+        f"{rate} (at least {at_least(pass_['lower95'])}, n {pass_['n']:,}), dropped {made['dropped']}, "
         f"damaged {made['damaged']}, {made['energy_j_per_good_part']:.0f} J a good part (model)"
-    ).replace("%", " %")
+    )
