@@ -105,17 +105,17 @@ def broken(suite: str, task: Task, act: Act) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("suite", "task_id"),
+    ("suite", "task_id", "least"),
     [
-        ("high-speed-fenced", "conveyor-sort"),
-        ("high-speed-fenced", "palletize"),
-        ("food", "bento-pack"),
-        ("collaborative", "kit-pick"),
+        ("high-speed-fenced", "conveyor-sort", 5),
+        ("high-speed-fenced", "palletize", 4),
+        ("food", "bento-pack", 3),
+        ("collaborative", "kit-pick", 2),
     ],
 )
-def test_an_expert_keeps_what_a_suite_of_its_kind_of_cell_asks(suite: str, task_id: str) -> None:
+def test_an_expert_keeps_what_a_suite_of_its_kind_of_cell_asks(suite: str, task_id: str, least: int) -> None:
     found = broken(suite, get_task(task_id), works)
-    assert len(found) >= 2 and not any(found.values())
+    assert len(found) >= least and not any(found.values())
 
 
 @pytest.mark.parametrize(
