@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..envs.platform import cores
+from ..safety.percent import at_least, at_most
 from ..safety.statistics import clopper_pearson_lower, clopper_pearson_upper
 from .gate_defects import DEFECTS, SEVERITIES
 
@@ -143,7 +144,7 @@ def rate(flags: Iterable[Any]) -> dict[str, Any]:
 def _shown(found: Mapping[str, Any]) -> str:
     if not found["n"]:
         return "nothing measured"
-    return f"{found['count']} of {found['n']} (at least {100 * found['lower95']:.1f} %)"
+    return f"{found['count']} of {found['n']} (at least {at_least(found['lower95'])})"
 
 
 def _alarms(found: Mapping[str, Any]) -> str:
@@ -151,7 +152,7 @@ def _alarms(found: Mapping[str, Any]) -> str:
         return "nothing measured"
     return (
         f"{found['count']} of {found['n']} runs, {found['policies_with_one']} of {found['policies']} policies "
-        f"(at most {100 * found['upper95']:.1f} % of policies)"
+        f"(at most {at_most(found['upper95'])} of policies)"
     )
 
 
