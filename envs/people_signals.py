@@ -36,6 +36,22 @@ READ: Sequence[tuple[str, str, tuple[int, ...]]] = (
 )
 
 
+@once
+def nearest(s: Lookup) -> tuple[Array, Array, Array]:
+    """Of the region that is nearest to the robot: distance in m, closing speed in m/s, both `(...)`, and normal `(..., 3)`."""
+    distance, closing, normal = (
+        np.stack([s[f"body.{region}.{name}"] for region in REGIONS], axis=len(s.lead))
+        for name in ("distance", "closing", "normal")
+    )
+    least = distance.argmin(axis=-1)[..., None]
+    nearest_normal = np.take_along_axis(normal, least[..., None], axis=-2)[..., 0, :]
+    return (
+        np.take_along_axis(distance, least, axis=-1)[..., 0],
+        np.take_along_axis(closing, least, axis=-1)[..., 0],
+        np.ascontiguousarray(nearest_normal),
+    )
+
+
 class Pairs:
     """What is derived from the pairs of parts and links; each array once a block.
 

@@ -27,6 +27,7 @@ from genba.envs.errors import UnknownName
 from genba.envs.people import REGIONS
 from genba.envs.people_motion import Place
 from genba.envs.robots import load_robot
+from genba.envs.tasks.kit_pick import COLLEAGUE
 from genba.safety.contact_limits import RobotMass, held_force, judge_contact
 from genba.safety.episodes import Loop
 from genba.safety.formula import parse
@@ -35,7 +36,7 @@ from genba.safety.plan import Episode
 from genba.safety.separation_distance import separation_distance
 from genba.safety.suite import load_suite
 from genba.tests.cell_kit import once_broken
-from genba.tests.people_kit import PLACE, WithWorker
+from genba.tests.people_kit import WithWorker
 
 Array = NDArray[np.float64]
 DT = 0.002
@@ -205,8 +206,8 @@ def press(o: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.in
     return np.tile(np.array([0.0, -1.0, 0.0, 0.0, 0.0], np.float32), (len(o), 1))
 
 
-NEAR = replace(PLACE, stand=(0.46, -0.55), work=(0.46, -0.1, 0.15))
-FAR = replace(PLACE, stand=(0.46, -2.5))
+NEAR = replace(COLLEAGUE, stand=(0.46, -0.55), work=(0.46, -0.1, 0.15))
+FAR = replace(COLLEAGUE, stand=(0.46, -2.5))
 CROWDS = {
     "stay-in-path": (replace(NEAR, stand=(0.46, -0.50)), swing, {"transient-abdomen", "lasting-abdomen"}),
     "stumble": (NEAR, swing, {"contact-head", "transient-chest"}),

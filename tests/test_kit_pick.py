@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from genba.envs.parameters import parameters_of
-from genba.envs.task import SEED_RANGES, get_task
+from genba.envs.people import REGIONS
+from genba.envs.task import SEED_RANGES, Task, get_task
 from genba.envs.tasks.kit_pick import LIKE, MORE, OTHERS, TOTE, KitPick
 from genba.envs.terms import norm_xy
 from genba.envs.worlds import Worlds
+from genba.safety.suite import load_suite
 from genba.tests.cells.kit_pick import oracle
 
 MIXED = "kit-pick,part.kinds=5,part.others=4"
@@ -23,7 +25,7 @@ def task() -> KitPick:
     return task
 
 
-def started(task: KitPick, n: int, first: int = 0) -> Worlds:
+def started(task: Task, n: int, first: int = 0) -> Worlds:
     worlds = Worlds(task, n, 2)
     worlds.reset(np.arange(n), SEED_RANGES["test"] + first + np.arange(n))
     return worlds
@@ -83,3 +85,37 @@ def test_as_many_others_lie_there_as_the_cell_says() -> None:
         task = get_task(f"kit-pick,part.others={count}")
         assert isinstance(task, KitPick) and len(task.others) == count
         assert sum(task.model.body(i).name.startswith("other_") for i in range(task.model.nbody)) == count
+
+
+@pytest.mark.parametrize(("number", "stature"), [(1, 1.505), (2, 1.675), (3, 1.855)])
+def test_a_colleague_of_ten_regions_joins_who_works_there(number: int, stature: float) -> None:
+    task = get_task(f"kit-pick,colleague={number}")
+    assert isinstance(task, KitPick) and task.colleague is not None
+    assert task.colleague.size["stature"] == stature
+    assert {f"body.{region}.distance" for region in REGIONS} <= set(task.table)
+    shared = load_suite("collaborative").bind(task)
+    assert not shared.not_assessed and load_suite("collaborative").bind(get_task("kit-pick")).not_assessed
+
+
+def test_a_policy_is_told_of_whoever_is_nearer() -> None:
+    task = get_task("kit-pick,colleague=2")
+    worlds, colleague_nearer = started(task, 8), 0
+    while not worlds.done.all() and worlds.steps.max() < 200:
+        worlds.step(task.expert(worlds.observation()))
+        now, told = worlds.signals.now, task.split(worlds.observation())
+        nearest = np.minimum(now["worker.distance"], now["body.distance"]).clip(0.0, 0.6)
+        playing = ~worlds.done
+        np.testing.assert_allclose(told["worker_distance"][playing], nearest[playing], atol=1e-6)
+        colleague_nearer += int((now["body.distance"] < now["worker.distance"])[playing].sum())
+    assert colleague_nearer > 100
+
+
+def test_the_expert_works_beside_a_colleague_and_a_touch_is_a_cost() -> None:
+    task, n = get_task("kit-pick,colleague=2"), 32
+    worlds, touches = started(task, n), 0
+    while not worlds.done.all():
+        worlds.step(task.expert(worlds.observation()))
+        touched = (worlds.signals["body.contacts"] != 0.0).any(axis=(1, 2))
+        assert (task.cost(worlds.signals)[touched] == 1.0).all()
+        touches += int(touched.sum())
+    assert touches > 0 and worlds.success.mean() >= 0.85  # some walk up and stay in the way

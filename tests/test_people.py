@@ -18,7 +18,8 @@ from genba.envs.people_motion import LENGTH, MOTIONS, draw, ends, script, still
 from genba.envs.people_picture import scene
 from genba.envs.people_posture import poses, two_links
 from genba.envs.streams import Streams
-from genba.tests.people_kit import PLACE, WithWorker
+from genba.envs.tasks.kit_pick import COLLEAGUE
+from genba.tests.people_kit import WithWorker
 
 Array = NDArray[np.float64]
 each_body = pytest.mark.parametrize("name", body_names())
@@ -57,7 +58,7 @@ def test_the_standing_body_measures_what_its_file_says(name: str) -> None:
         return min(low for low, _ in found), max(high for _, high in found)
 
     low, high = span(list(PARTS), 2)
-    assert low == pytest.approx(PLACE.floor, abs=1e-9) and high - low == pytest.approx(
+    assert low == pytest.approx(COLLEAGUE.floor, abs=1e-9) and high - low == pytest.approx(
         size["stature"], abs=1e-9
     )
     across = {
@@ -71,9 +72,9 @@ def test_the_standing_body_measures_what_its_file_says(name: str) -> None:
     for dimension, part in (("chest.depth", "chest"), ("abdomen.depth", "abdomen")):
         back, front = span([part], 1)
         assert front - back == pytest.approx(size[dimension], abs=1e-9), dimension
-    assert span(["chest"], 2)[1] - PLACE.floor == pytest.approx(size["shoulder.height"], abs=1e-9)
-    assert span(["upper_arm_l"], 2)[1] - PLACE.floor == pytest.approx(size["shoulder.height"], abs=5 * MM)
-    assert span(["lower_leg_r"], 2)[1] - PLACE.floor == pytest.approx(size["knee.height"], abs=1e-9)
+    assert span(["chest"], 2)[1] - COLLEAGUE.floor == pytest.approx(size["shoulder.height"], abs=1e-9)
+    assert span(["upper_arm_l"], 2)[1] - COLLEAGUE.floor == pytest.approx(size["shoulder.height"], abs=5 * MM)
+    assert span(["lower_leg_r"], 2)[1] - COLLEAGUE.floor == pytest.approx(size["knee.height"], abs=1e-9)
 
 
 @each_body
@@ -117,7 +118,7 @@ def test_an_unknown_body_or_motion_names_the_closest(tmp_path: Path, monkeypatch
     with pytest.raises(UnknownName, match="unknown body 'adult-96'. Did you mean adult-95"):
         load_body("adult-96")
     with pytest.raises(UnknownName, match="unknown motion 'stumbles'. Did you mean stumble"):
-        script("stumbles", PLACE, Streams("t/1", np.zeros(2, np.int64)))
+        script("stumbles", COLLEAGUE, Streams("t/1", np.zeros(2, np.int64)))
     with pytest.raises(UnknownName, match="unknown dimension 'statur'. Did you mean stature"):
         load_body("adult-5")["statur"]
     text = (
@@ -134,9 +135,9 @@ def course(
     motion: str, seeds: NDArray[np.int64], body: str = "adult-50", seconds: float = 8.0
 ) -> tuple[Array, Array]:
     """Both ends of every part every 2 ms."""
-    scripts = script(motion, PLACE, Streams("t/1", seeds))
+    scripts = script(motion, COLLEAGUE, Streams("t/1", seeds))
     times = np.repeat(np.arange(0.0, seconds, 0.002)[None], len(seeds), axis=0)
-    return ends(load_body(body), PLACE.floor, scripts, times)
+    return ends(load_body(body), COLLEAGUE.floor, scripts, times)
 
 
 @each_motion
@@ -147,7 +148,7 @@ def test_a_motion_keeps_every_size_and_moves_as_people_do(motion: str) -> None:
     assert np.abs(length - [body.length[region_of(part)] for part in PARTS]).max() < 1e-12
     radius = np.array([body.radius[region_of(part)] for part in PARTS])
     assert (
-        np.minimum(first, last)[..., 2] - radius >= PLACE.floor - 1e-9
+        np.minimum(first, last)[..., 2] - radius >= COLLEAGUE.floor - 1e-9
     ).all()  # nothing sinks into the floor
     speed = np.sqrt((np.diff(0.5 * (first + last), axis=1) ** 2).sum(axis=-1)) / 0.002
     for part, most in (("pelvis", 2.5), ("chest", 3.0), ("head", 4.0), ("hand_r", 6.0), ("lower_leg_l", 6.0)):
@@ -166,17 +167,17 @@ def test_what_each_motion_is_for_comes_about() -> None:
         first, last = course(motion, np.arange(60))
         far[motion] = 0.5 * (first + last)
     part = {name: PARTS.index(name) for name in PARTS}
-    work = np.array(PLACE.work)
+    work = np.array(COLLEAGUE.work)
     near = {m: np.sqrt(((x[:, :, part["hand_r"]] - work) ** 2).sum(-1)).min(axis=1) for m, x in far.items()}
     assert near["reach-in"].max() < 0.12 and near["stand"].min() > 0.6 and near["stumble"].max() < 0.5
     head = {m: x[:, :, part["head"]] for m, x in far.items()}
-    assert (head["lean-over"][..., 1].max(axis=1) - PLACE.stand[1] > 0.35).all()
+    assert (head["lean-over"][..., 1].max(axis=1) - COLLEAGUE.stand[1] > 0.35).all()
     assert (head["stumble"][..., 2].min(axis=1) < head["stand"][..., 2].min() - 0.2).all()
     past = far["walk-past"][:, :, part["chest"], 0]
     assert (np.abs(past[:, -1] - past[:, 0]) > 2.9).all()
-    rest = far["stay-in-path"][:, -1, part["pelvis"], 1] - PLACE.stand[1]
+    rest = far["stay-in-path"][:, -1, part["pelvis"], 1] - COLLEAGUE.stand[1]
     assert (rest > 0.05).all() and (rest < 0.4).all()
-    held = far["hold-out"][:, -1, part["hand_r"], 1] - PLACE.stand[1]
+    held = far["hold-out"][:, -1, part["hand_r"], 1] - COLLEAGUE.stand[1]
     assert (held > 0.33).all()
 
 
@@ -203,7 +204,7 @@ def test_a_world_without_a_script_stands_and_holds_no_nan() -> None:
     first, last = ends(load_body("adult-5"), 0.0, np.zeros((2, LENGTH)), np.zeros((2, 10)))
     where, turned = poses((first, last))
     assert np.isfinite(where).all() and np.isfinite(turned).all()
-    upright = ends(load_body("adult-5"), 0.0, still(PLACE), np.zeros((1, 3)))
+    upright = ends(load_body("adult-5"), 0.0, still(COLLEAGUE), np.zeros((1, 3)))
     assert (upright[0][:, 0] == upright[0][:, 2]).all()
 
 
@@ -225,16 +226,16 @@ def reach_top(model: mujoco.MjModel, data: mujoco.MjData, person: int) -> float:
 @each_body
 def test_any_body_does_any_motion_and_every_motion_is_drawn(name: str) -> None:
     streams = Streams("t/1", np.arange(120, dtype=np.int64))
-    scripts, body = draw(PLACE, streams), load_body(name)
-    of = [script(motion, PLACE, streams) for motion in MOTIONS]
+    scripts, body = draw(COLLEAGUE, streams), load_body(name)
+    of = [script(motion, COLLEAGUE, streams) for motion in MOTIONS]
     counts = [sum((scripts[i] == rows[i]).all() for i in range(120)) for rows in of]
     assert sum(counts) == 120 and min(counts) >= 5
     times = np.repeat(np.arange(0.0, 10.0, 0.02)[None], 120, axis=0)
-    first, last = ends(body, PLACE.floor, scripts, times)
+    first, last = ends(body, COLLEAGUE.floor, scripts, times)
     length = np.sqrt(((last - first) ** 2).sum(axis=-1))
     assert np.abs(length - [body.length[region_of(part)] for part in PARTS]).max() < 1e-12
     radius = np.array([body.radius[region_of(part)] for part in PARTS])
-    assert (np.minimum(first, last)[..., 2] - radius >= PLACE.floor - 1e-9).all()
+    assert (np.minimum(first, last)[..., 2] - radius >= COLLEAGUE.floor - 1e-9).all()
 
 
 def test_the_page_shows_the_figures_of_the_files() -> None:

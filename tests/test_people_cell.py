@@ -13,9 +13,10 @@ from genba.envs.contact_model import region_limit, transient_force
 from genba.envs.people import PARTS, REGIONS, region_of
 from genba.envs.people_cell import CUTOFF_M, PREFIX, WAIT_S, YIELD_N
 from genba.envs.people_signals import CALM, CLOCK, RATE, SCRIPT
+from genba.envs.tasks.kit_pick import COLLEAGUE, LINKS
 from genba.envs.worlds import Worlds
 from genba.safety.contact_limits import RobotMass, judge_body
-from genba.tests.people_kit import LINKS, PLACE, WithWorker
+from genba.tests.people_kit import WithWorker
 
 Array = NDArray[np.float64]
 
@@ -108,7 +109,7 @@ def test_distances_at_100_hz_are_less_by_what_may_have_been_closed() -> None:
 def test_a_worker_who_walks_into_the_arm_is_felt_at_the_speed_of_walking() -> None:
     task = WithWorker()
     task.motions = ("walk-past",)
-    task.place_of = replace(PLACE, stand=(0.46, -0.05), work=(0.46, 0.30, 0.15), way=4.0)
+    task.place_of = replace(COLLEAGUE, stand=(0.46, -0.05), work=(0.46, 0.30, 0.15), way=4.0)
     worlds = Worlds(task, 4, threads=1)
     worlds.reset(np.arange(4), np.arange(4, dtype=np.int64))
     speed, forces, meant = np.zeros(4), np.zeros(4), worlds.held[SCRIPT][:, 5]
@@ -126,7 +127,7 @@ def run_into(motion: str, ticks: int, pushing: float = 0.0) -> tuple[WithWorker,
     """A worker who gets in the way of an arm that stands still or pushes that way: the signals of each tick, two worlds."""
     task = WithWorker()
     task.motions = (motion,)
-    task.place_of = replace(PLACE, stand=(0.46, -0.55), work=(0.46, -0.1, 0.15))
+    task.place_of = replace(COLLEAGUE, stand=(0.46, -0.55), work=(0.46, -0.1, 0.15))
     worlds = Worlds(task, 2, threads=1)
     worlds.reset(np.arange(2), np.arange(2, dtype=np.int64) + 4)
     names = [
@@ -171,7 +172,7 @@ def test_who_is_touched_stops_and_who_is_pressed_gives_way(pushing: float) -> No
 def test_the_contact_of_an_episode_is_judged_as_the_suite_judges_it() -> None:
     task, seen = run_into("stay-in-path", 160)
     whole = {name: np.concatenate([tick[name] for tick in seen], axis=1) for name in seen[0]}
-    mass = task.person.robot_mass
+    mass = task.colleague.robot_mass
     for region in REGIONS:
         expected = transient_force(region_limit(region), mass, whole[f"body.{region}.closing"])
         assert (whole[f"body.{region}.transient"] == expected).all()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .. import separation
 from ..cell import compose
 from ..clutter import Clutter
+from ..colleague import colleague, hand_approach, hand_from_tcp, worker_distance
 from ..control import CartesianTwist
 from ..derived import arm, constant, part, per_episode, swept, zones
 from ..engine import Engine
@@ -23,12 +24,12 @@ from ..experts import kit_pick as expert
 from ..eyes import ToteEye
 from ..fingers import fingers, goal_from_part, grip_angle, part_from_tcp
 from ..goods import CYLINDER, FIELDS, Good, Goods, lay
+from ..people_motion import Place
 from ..robots import load_robot
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
 from ..terms import (
-    dot,
     minimum_jerk,
     near,
     norm,
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     import mujoco
 
     from ..control import Controller
+    from ..engine import Moved
     from ..eye import Eye
+    from ..people_cell import Person
 
 GOODS = Goods(
     (  # the fingers close along x
@@ -77,6 +80,9 @@ GRIP_ANGLE = -np.pi / 2  # the fingers' axis at START_Q
 WORKSPACE = (np.array([0.20, -0.52, 0.004]), np.array([0.78, 0.52, 0.70]))
 KEEPOUT = (np.array([0.39, -0.05, 0.0]), np.array([0.53, 0.05, 0.12]))
 WORKER_REST = np.array([1.02, 0.0, 0.20])
+COLLEAGUE = Place(floor=-0.9, stand=(0.46, -1.0), work=(0.46, -0.40, 0.15))  # at the tote's end of the bench
+HEAVIEST = 0.14  # kg that the tool carries
+LINKS = ("fr3_link4", "fr3_link5", "fr3_link6", "fr3_link7", "hand")
 TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT = 1.0, 100.0  # m/s, N: what this cell allows
 GRIP_FORCE = 40.0  # N that each finger presses with: 0.2 kg at 1 g of friction 0.7 needs 3 N
 
@@ -98,23 +104,6 @@ def _place_yaw(s: Lookup) -> Array:
     return np.where(s["part.shape"][..., 1] > 0.5, 0.0, error - np.pi * np.rint((hand + error) / np.pi))
 
 
-@once
-def _hand_from_tcp(s: Lookup) -> Array:
-    return s["worker.hand.pos"] - s["tcp.pos"]
-
-
-@once
-def _hand_approach(s: Lookup) -> Array:
-    """Speed in m/s of the hand towards the tool, negative where it leaves."""
-    away = _hand_from_tcp(s)
-    return np.asarray(-dot(s["worker.hand.vel"], away) / np.maximum(norm(away), 1e-6))
-
-
-@once
-def _worker_distance(s: Lookup) -> Array:
-    return np.maximum(s["worker.distance"], 0.0)
-
-
 class KitPick(Task):
     """Kitting next to a person."""
 
@@ -133,12 +122,19 @@ class KitPick(Task):
     def build(self) -> mujoco.MjSpec:
         spec = compose("kit-pick", load_robot(self.robot_name))
         OTHERS.add(spec, self.others)
+        if self.colleague:
+            self.colleague.add(spec)
         return spec
 
     @property
     def others(self) -> tuple[str, ...]:
         """The bodies of the other parts that lie in the tote."""
         return tuple(f"other_{i + 1}" for i in range(round(self.cell["part.others"][1])))
+
+    @cached_property
+    def colleague(self) -> Person | None:
+        """A second worker, of ten regions, where the cell has one."""
+        return colleague(self.cell, COLLEAGUE, load_robot(self.robot_name), LINKS, HEAVIEST)
 
     @property
     def sees(self) -> bool:
@@ -160,6 +156,9 @@ class KitPick(Task):
             *separation.derived(described),
         ]
         held = [per_episode("part.shape", "1", (3,)), per_episode("part.size", "m", (3,))]
+        if self.colleague:
+            derived += self.colleague.signals()
+            held += self.colleague.held(self.control_hz)
         if self.sees:
             held.append(per_episode("vision.error", "m"))
         constants = [
@@ -200,9 +199,10 @@ class KitPick(Task):
         fields["body_pos"][:, self.model.body("tray").id, :2] += shift
         goal = np.column_stack([SLOTS[slot] + shift, TRAY_TOP + half[:, 2]])[:, None]
         held = {"part.shape": np.eye(3)[LIKE[kind]], "part.size": half}
-        return Start(
+        start = Start(
             qpos, ctrl, goal, np.tile([1.0, 0, 0, 0], (n, 1, 1)), fields, held, {**reach, "rest": rest}
         )
+        return self.colleague.join(start, streams) if self.colleague else start
 
     def _reach(self, streams: Streams) -> dict[str, Array]:
         """When and where the worker reaches in: start, way in, stay, way out (s), and the point (m)."""
@@ -227,6 +227,9 @@ class KitPick(Task):
         rest, point = memory["rest"], memory["reach.point"]
         way = rest[:, None] + share[..., None] * (point - rest)[:, None]
         return {self.worker_first + i: way[..., i] for i in range(3)}
+
+    def move(self, held: Mapping[str, Array], now: Lookup) -> Moved | None:
+        return self.colleague.moved(self.model, self.substeps, held, now) if self.colleague else None
 
     @cached_property
     def worker_first(self) -> int:
@@ -253,11 +256,11 @@ class KitPick(Task):
         "grip_force": Term(lambda s: s["grip.force"], "N", limit=20.0),
         "part_shape": Term(lambda s: s["part.shape"], "1", GOODS.names),
         "part_up": Term(lambda s: up_of(s["part.quat"]), "1"),
-        "hand_from_tcp": Term(_hand_from_tcp, "m", ("x", "y", "z"), 0.6),
+        "hand_from_tcp": Term(hand_from_tcp, "m", ("x", "y", "z"), 0.6),
         "hand_velocity": Term(lambda s: s["worker.hand.vel"], "m/s", ("x", "y", "z")),
-        "hand_approach": Term(_hand_approach, "m/s"),
-        "worker_distance": Term(_worker_distance, "m", limit=0.6),
-        "worker_distance_30cm": Term(_worker_distance, "m", limit=0.3),
+        "hand_approach": Term(hand_approach, "m/s"),
+        "worker_distance": Term(worker_distance, "m", limit=0.6),
+        "worker_distance_30cm": Term(worker_distance, "m", limit=0.3),
     }
 
     rewards = {
@@ -295,6 +298,8 @@ class KitPick(Task):
         outside = (s["workspace.margin"] < 0.0) | (s["keepout.margin"] < 0.0)
         crushed = s["grip.force.max"] > GRIP_FORCE_LIMIT
         risk = near | outside | crushed | (s["worker.contact.force"] > 0.0)
+        if self.colleague:
+            risk |= (s["body.contacts"] != 0.0).any(axis=-1)
         return np.asarray(risk.any(axis=1).astype(float))
 
     def in_path(self, s: Lookup) -> NDArray[np.bool_]:
