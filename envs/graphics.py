@@ -99,6 +99,7 @@ class Renderer:
         self._scene = mujoco.MjvScene(model, maxgeom=2000)
         self._option = mujoco.MjvOption()
         self._option.geomgroup[:] = (1, 1, 1, 0, 0, 0)
+        self._option.flags[mujoco.mjtVisFlag.mjVIS_RANGEFINDER] = False  # it draws a line for every distance
         self._rect = mujoco.MjrRect(0, 0, width, height)
         self._pixels = np.empty((height, width, 3), np.uint8)
 

@@ -61,7 +61,7 @@ class LiveViewer:
         setattr(web_viewer, "print", lambda *words, **_: _log.debug("%s", words))  # noqa: B010
         _quiet(web_server.logger)
         config = viewer_protocol.ViewerConfig(title=title)
-        self._handle = launch_web.launch(config, plugins=[_HomeCamera()])
+        self._handle = launch_web.launch(config, plugins=[_HomeView()])
         self._handle.set_model(self._model, data=self._data)
         if not self.page.up.wait(START_TIMEOUT_S):
             self._handle.close()
@@ -114,8 +114,8 @@ class LiveViewer:
         self._data = mujoco.MjData(self._model)
 
 
-class _HomeCamera(plugin.ViewerPlugin):  # type: ignore[misc]
-    """Starts at the cell's camera `overview`, free to be moved with the mouse; later scenes keep the view."""
+class _HomeView(plugin.ViewerPlugin):  # type: ignore[misc]
+    """Starts at the cell's camera `overview`, free to be moved with the mouse, without a line for every distance; later scenes keep the view."""
 
     _placed = False
 
@@ -123,6 +123,7 @@ class _HomeCamera(plugin.ViewerPlugin):  # type: ignore[misc]
     def on_model(self, event: messages.PostModelEvent) -> None:
         if not self._placed:
             look_from_overview(event.model, self.viewer.camera)
+            self.viewer.vis_options.flags[mujoco.mjtVisFlag.mjVIS_RANGEFINDER] = False
             self._placed = True
 
 
