@@ -1,7 +1,7 @@
 """How fast a cell runs: the closed loop against bare stepping, in one run on one machine.
 
-*Bare* is the loop's own recorded controls and resets, replayed through `mujoco.batch` without any of our Python: the same physics,
-bit for bit (checked after each segment). Loop and replay take turns in short segments, and a ratio is the median over pairs of
+*Bare* is the loop's own recorded inputs (targets of actuators, poses of people) and resets, replayed through `mujoco.batch` without any of
+our Python: the same physics, bit for bit (checked after each segment). Loop and replay take turns in short segments, and a ratio is the median over pairs of
 neighbours, so that a busy machine disturbs both alike.
 """
 
@@ -56,9 +56,10 @@ class Tape:
         self.engine.restart(ids, qpos, ctrl, mocap_pos, mocap_quat, fields)
 
     def step(self, control: Array, ids: Ids | None = None, moved: Moved | None = None) -> Any:
-        """As `Engine.step`; what moves by itself is not noted, so the bare simulation lets people stand."""
-        self.notes.append((control.copy() if ids is None else control[ids],))
-        return self.engine.step(control, ids, moved)
+        """As `Engine.step`, noted: the targets, and the poses of people who move at every substep."""
+        given, inputs = self.engine.inputs_of(control, moved)
+        self.notes.append((given.copy() if ids is None else given[ids], inputs))
+        return self.engine.advance(given, inputs, ids)
 
 
 @dataclass
@@ -81,8 +82,8 @@ class Pair:
         notes, self.tape.notes = self.tape.notes, []
         began = time.perf_counter()
         for note in notes:
-            if len(note) == 1:
-                self.bare.step(note[0])
+            if len(note) == 2:
+                self.bare.step(*note)
             else:
                 self.bare.restart(*note)
         seconds = time.perf_counter() - began

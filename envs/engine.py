@@ -208,15 +208,16 @@ class Engine:
             ids: the worlds to advance (sorted), or None for all.
             moved: mocap bodies that move at every substep, for example people; the others stay.
         """
-        inputs = int(mujoco.mjtState.mjSTATE_CTRL)
-        if moved is not None:
-            control, inputs = self._with_poses(control, moved), INPUTS
+        return self.advance(*self.inputs_of(control, moved), ids)
+
+    def advance(self, given: Array, inputs: int, ids: Ids | None = None) -> NDArray[np.bool_]:
+        """As `step`, from what `inputs_of` gave."""
         stepped = np.zeros(self.worlds, bool)
         stepped[slice(None) if ids is None else ids] = True
         errors = stepped & self._lost
         for part, finer in self._shares(ids):
             try:
-                self._advance(control, inputs, part, finer)
+                self._rollout(given, inputs, part, finer)
             except SimulationError as failure:
                 errors[failure.ids] = True
         self.block[errors] = np.nan
@@ -234,14 +235,14 @@ class Engine:
         chosen = np.arange(self.worlds) if ids is None else ids
         return [(chosen[self.finer[chosen] == each], int(each)) for each in np.unique(self.finer[chosen])]
 
-    def _advance(self, control: Array, inputs: int, ids: Ids | None, finer: int) -> None:
+    def _rollout(self, given: Array, inputs: int, ids: Ids | None, finer: int) -> None:
         """One control tick of the worlds `ids`, recorded in the block at every `finer`-th physics step."""
         if ids is None:
             self.batch.rollout(
-                self.substeps, control, inputs, record=["sensordata"], out={"sensordata": self.block}
+                self.substeps, given, inputs, record=["sensordata"], out={"sensordata": self.block}
             )
             return
-        asked = np.repeat(control[ids], finer, axis=1)
+        asked = np.repeat(given[ids], finer, axis=1)
         made = np.empty((len(ids), self.substeps * finer, self.block.shape[2]))
         try:
             self.batch.rollout(
@@ -250,15 +251,21 @@ class Engine:
         finally:  # an error in one world leaves the others moved on
             self.block[ids] = made[:, finer - 1 :: finer]
 
-    def _with_poses(self, control: Array, moved: Moved) -> Array:
-        """Targets and the poses of all mocap bodies, as one row a substep in the order of `INPUTS`."""
-        span = slice(moved.first, moved.first + moved.pos.shape[2])
-        rows = [control]
+    def inputs_of(self, control: Array, moved: Moved | None) -> tuple[Array, int]:
+        """What `rollout` is given, and the bits of `mjtState` that say what it is: targets alone or, as one row a substep in the order of
+        `INPUTS`, targets and the poses of all mocap bodies."""
+        if moved is None:
+            return control, int(mujoco.mjtState.mjSTATE_CTRL)
+        n, substeps, targets = control.shape
+        given = np.empty((n, substeps, targets + self.mocap_pos[0].size + self.mocap_quat[0].size))
+        given[:, :, :targets], start = control, targets
         for held, value in ((self.mocap_pos, moved.pos), (self.mocap_quat, moved.quat)):
-            poses = np.repeat(held[:, None], control.shape[1], axis=1)
-            poses[:, :, span] = value
-            rows.append(poses.reshape(*control.shape[:2], -1))
-        return np.concatenate(rows, axis=-1)
+            width, stop = held.shape[2], start + held[0].size
+            given[:, :, start:stop] = held.reshape(n, 1, -1)
+            first = start + moved.first * width
+            given[:, :, first : first + value.shape[2] * width] = value.reshape(n, substeps, -1)
+            start = stop
+        return given, INPUTS
 
     def jacobian(self, body: int, point: Array) -> tuple[Array, Array]:
         """Translational and rotational Jacobians `(N, 3, nv)` of world points `(N, 3)` on a body."""
@@ -307,6 +314,6 @@ class Replay:
             self.batch.set_const(ids)
         self.batch.forward(ids)
 
-    def step(self, control: Array) -> None:
-        """One control tick of every world; nothing is recorded."""
-        self.batch.rollout(control.shape[1], control, record=[])
+    def step(self, given: Array, inputs: int) -> None:
+        """One control tick of every world from what `Engine.inputs_of` gave; nothing is recorded."""
+        self.batch.rollout(given.shape[1], given, inputs, record=[])

@@ -19,7 +19,7 @@ from .derived import Derived, per_episode
 from .people import PARTS
 from .people_cell import PREFIX, WAIT_S, Person, watch_contacts
 from .people_motion import FIELDS, LENGTH, ends, still, walked
-from .people_posture import poses
+from .people_posture import laid
 from .people_signals import CALM, CLOCK, RATE, SCRIPT, forces
 from .signals import Array, Lookup, Signal, once
 from .streams import Streams
@@ -43,6 +43,7 @@ LIMBS = (
     3.75  # speed of a foot in the middle of its swing, as a multiple of the walk's (`people_motion._step`)
 )
 PLAN, PAUSED = "walker.plan", "walker.paused"  # where it stops (m along its way), for how long (s), heed (s)
+ENDS = "walker.ends"
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,18 @@ class Walker:
             ]
         )
         at = np.column_stack([x, SIDE * side, np.zeros(n)])
-        return {SCRIPT: row, CALM: np.full(n, WAIT_S), RATE: np.ones(n), PLAN: plan, "worker.pos": at}
+        found = {SCRIPT: row, CALM: np.full(n, WAIT_S), RATE: np.ones(n), PLAN: plan, "worker.pos": at}
+        return {**found, ENDS: self._ends(row, np.zeros(n))}
 
     def held(self) -> list[Signal]:
         """What is kept from tick to tick."""
-        rows = ((PLAN, "1", (3,)), (PAUSED, "s", ()), ("worker.pos", "m", (3,)), ("worker.vel", "m/s", (3,)))
+        rows = (
+            (PLAN, "1", (3,)),
+            (PAUSED, "s", ()),
+            (ENDS, "m", (2, len(PARTS), 3)),
+            ("worker.pos", "m", (3,)),
+            ("worker.vel", "m/s", (3,)),
+        )
         return [*self.person.held(), *(per_episode(name, unit, shape) for name, unit, shape in rows)]
 
     def move(self, model: mujoco.MjModel, substeps: int, held: Mapping[str, Array], now: Lookup) -> Moved:
@@ -117,18 +125,23 @@ class Walker:
         change, wanted = tick / STOP_S, np.where(too_near, -BACK, np.where(goes, 1.0, 0.0))
         rate = held[RATE] + (wanted - held[RATE]).clip(-change, change)
         rate = np.where(touched, 0.0, rate)
-        times = np.stack([held[CLOCK], held[CLOCK] + rate * tick], axis=1)
-        held[CLOCK][:], held[RATE][:] = times[:, 1], rate
+        held[CLOCK][:], held[RATE][:] = held[CLOCK] + rate * tick, rate
         self._note(held, start, speed, length, way, tick)
         first = int(model.body(PREFIX + PARTS[0]).mocapid[0])
-        return Moved(first, *self._between(script, times, substeps))
+        return Moved(first, *self._until(held, held[CLOCK], substeps))
 
-    def _between(self, script: Array, times: Array, substeps: int) -> tuple[Array, Array]:
-        """Poses at each substep of a tick between `times` `(n, 2)`: ends of the capsules on straight lines."""
-        share = (np.arange(substeps) / substeps)[None, :, None, None]
-        lines = ends(self.person.size, self.person.place.floor, script, times)
-        first, last = (line[:, 0:1] + share * (line[:, 1:2] - line[:, 0:1]) for line in lines)
-        return poses((first, last))
+    def _until(self, held: Mapping[str, Array], end: Array, substeps: int) -> tuple[Array, Array]:
+        """Poses at each substep until `end` `(n,)` in s: ends of the capsules on straight lines from where they are, `held`."""
+        share = (np.arange(substeps) / substeps)[None, None, :, None]
+        lines = self._ends(held[SCRIPT], end)
+        before, after = (np.ascontiguousarray(each.transpose(1, 3, 0, 2)) for each in (held[ENDS], lines))
+        held[ENDS][:] = lines
+        first, last = before[:, :, :, None] + share * (after - before)[:, :, :, None]
+        return laid(first, last)
+
+    def _ends(self, script: Array, times: Array) -> Array:
+        """`(n, 2, parts, 3)` in m: both ends of each part's axis at `times` `(n,)` in s."""
+        return np.stack(ends(self.person.size, self.person.place.floor, script, times), axis=1)
 
     def _note(
         self, held: Mapping[str, Array], start: Array, speed: Array, length: Array, way: Array, tick: float

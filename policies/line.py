@@ -49,7 +49,7 @@ def go(task: str, *, seed: int = 0, threads: int = 0, say: Say | None = None) ->
     trained = train(task, seed=seed, threads=threads, say=say)
     checked = check(load_policy(str(trained.run)), threads=threads, say=say, scan=True)
     try:
-        released, refused = release(str(trained.run)), ""
+        released, refused = release(str(trained.run), scanned=checked.scan), ""
     except GenbaError as refusal:
         released, refused = None, str(refusal)
     return LineResult(trained, checked, released, refused, time.perf_counter() - began)

@@ -28,6 +28,7 @@ from ..safety.replay import replays
 from ..safety.result import CheckResult, conclude
 from ..safety.scan import Heard, scan
 from ..safety.scan_files import FILE as SCAN
+from ..safety.scan_files import Scan
 from ..safety.suite import Suite
 from .card import as_shipped, card
 from .contract import Contract, contract_of, differences, read_contract
@@ -70,8 +71,13 @@ class ReleaseResult:
         return "\n".join([f"release  {self.folder}        next: genba demo {self.folder}", *changed])
 
 
-def release(run: str | Path, out: str | Path = "releases") -> ReleaseResult:
+def release(run: str | Path, out: str | Path = "releases", scanned: Scan | None = None) -> ReleaseResult:
     """Release the policy of a run, or of one of its checks.
+
+    Args:
+        run: the folder.
+        out: where releases lie.
+        scanned: the check's scan as this process has just made it; absent, it is made again.
 
     Raises:
         BadInput: nothing there, or a release of that name with other evidence.
@@ -86,7 +92,7 @@ def release(run: str | Path, out: str | Path = "releases") -> ReleaseResult:
     heard = Heard(policy)
     _refuse_other_episodes(result.evidence, heard)
     _refuse_odd_outputs(policy, contract, np.concatenate(heard.met))
-    _refuse_another_scan(result, policy, task)
+    _refuse_another_scan(result, policy, task, scanned)
     folder = Path(out) / f"{folder_name(plan.task)}-{policy.sha256[:6]}"
     if folder.exists():
         return _already(folder, result)
@@ -187,11 +193,13 @@ def _refuse_other_episodes(evidence: Evidence, policy: Policy) -> None:
             )
 
 
-def _refuse_another_scan(result: CheckResult, policy: OnnxPolicy, task: Task) -> None:
+def _refuse_another_scan(
+    result: CheckResult, policy: OnnxPolicy, task: Task, scanned: Scan | None = None
+) -> None:
     """Where the check was scanned, scan again: what was found, and what was not, must come out the same."""
     if result.scan is None:
         return
-    again = scan(result.evidence, policy, task, result.evidence.plan.suite.bind(task))
+    again = scanned or scan(result.evidence, policy, task, result.evidence.plan.suite.bind(task))
     if again.model_copy(update={"episodes": result.scan.episodes}) != result.scan:
         raise Refused(
             f"{result.folder / SCAN}: a scan made again finds something else: it is not of this policy and this Genba: check again"
