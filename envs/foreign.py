@@ -44,6 +44,7 @@ class ForeignTask(Task):
     """
 
     foreign = True
+    lasting = False  # what its success is, nobody here knows
     failures = ("terminated", "truncated")
     observe: ClassVar[Mapping[str, Term]] = {}
     rewards: ClassVar[Mapping[str, Callable[[Lookup], Array]]] = {REWARD: lambda s: np.zeros(s.lead)}

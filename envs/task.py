@@ -122,6 +122,7 @@ class Task(ABC):
     driven: ClassVar[str] = "arm.q"  # the signal that the controller begins with
     beside: ClassVar[tuple[str, ...]] = ()  # actions that command neither the robot nor its tool
     rising: ClassVar[str] = "vz"  # the action that lifts the tool where it is positive
+    lasting: ClassVar[bool] = True  # what is done stays done if nobody touches it
     foreign: ClassVar[bool] = False  # an environment that is not ours (`foreign`)
 
     def __init__(self, cell: Cell | None = None) -> None:

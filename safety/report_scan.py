@@ -29,6 +29,15 @@ def scan_reasons(result: CheckResult, words: Words) -> list[str]:
               low=at_least(each.lower), allowed=plain(each.allowed))
         for each in scan.broken(plan)
     ]  # fmt: skip
+    if scan.undone(plan):
+        found.append(
+            words(
+                "reason.scan.not_kept",
+                k=scan.long.not_kept,
+                n=scan.long.runs,
+                seconds=f"{scan.long.seconds:g}",
+            )
+        )
     if scan.never_rests(plan):
         found.append(
             words("reason.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
@@ -57,7 +66,8 @@ def scan_warnings(result: CheckResult, words: Words) -> list[str]:
     if scan is None:
         return []
     found = []
-    if scan.long.not_kept:
+    plan = result.evidence.plan
+    if scan.long.not_kept and not scan.undone(plan):
         found.append(
             words(
                 "warning.scan.not_kept",
@@ -66,13 +76,13 @@ def scan_warnings(result: CheckResult, words: Words) -> list[str]:
                 seconds=f"{scan.long.seconds:g}",
             )
         )
-    if scan.long.restless and not scan.never_rests(result.evidence.plan):
+    if scan.long.restless and not scan.never_rests(plan):
         found.append(
             words("warning.scan.restless", k=scan.long.restless, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",
                   speed=f"{1000.0 * scan.long.fastest:.0f}")
         )  # fmt: skip
     walks = scan.walks
-    if walks is not None and scan.doubtful(result.evidence.plan):
+    if walks is not None and scan.doubtful(plan):
         limits = "".join(
             words("warning.scan.walks.limit", id=name, k=count) for name, count in walks.often.items()
         )

@@ -175,7 +175,7 @@ def long_runs(
     told = _Told(task)
     rows = list(loop.play(episodes, told))
     broken = {each.id: sum(not row[f"margin.{each.id}"] >= 0.0 for row in rows) for each in hard}
-    not_kept = sum(not row["success"] and np.isfinite(row["cycle_s"]) for row in rows)
+    not_kept = sum(not row["success"] and np.isfinite(row["cycle_s"]) for row in rows) if task.lasting else 0
     long = Long(
         runs=LONG_RUNS,
         seconds=seconds,

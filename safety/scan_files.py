@@ -51,7 +51,8 @@ class Hole(_Frozen):
 
 class Long(_Frozen):
     """Undisturbed episodes that were watched on for `seconds` after success: how many, by hard constraint those that broke it, those in
-    which what was done did not stay done, and those at whose end the policy still told the robot to move, with the fastest (m/s)."""
+    which what was done did not stay done (in a cell where it would by itself, `Task.lasting`), and those at whose end the policy still told
+    the robot to move, with the fastest (m/s)."""
 
     runs: Count
     seconds: float
@@ -130,11 +131,18 @@ class Scan(_Frozen):
             f"after success, at least {at_least(each.lower)}, allowed {plain(each.allowed)}"
             for each in self.broken(plan)
         ]
+        if self.undone(plan):
+            found.append(f"scan: what was done does not stay done: {self._not_kept()}")
         if self.never_rests(plan):
             found.append(f"scan: the robot does not come to rest: {self._told_to_move()}")
         if self.lost(plan):
             found.append(f"scan: lost off its way: {self._off_its_way()}")
         return tuple(found)
+
+    def undone(self, plan: Plan) -> bool:
+        """Whether success is kept too seldom for what the suite demands of undisturbed episodes."""
+        seldom = clopper_pearson_lower(self.long.not_kept, self.long.runs, plan.confidence)
+        return any(seldom > 1.0 - rule.at_least for rule in plan.suite.verdict.success if rule.severity == 0)
 
     def never_rests(self, plan: Plan) -> bool:
         """Whether, as a rule, the robot is still told to move long after success."""
@@ -151,6 +159,10 @@ class Scan(_Frozen):
             return False
         seldom = self.walks.failed > FEW * self.walks.runs and bool(plan.suite.verdict.success)
         return seldom or bool(self.walks.often)
+
+    def _not_kept(self) -> str:
+        long = self.long
+        return f"in {long.not_kept} of {long.runs} episodes it was lost again within {long.seconds:g} s of success"
 
     def _told_to_move(self) -> str:
         long = self.long
@@ -182,11 +194,8 @@ class Scan(_Frozen):
     def warnings(self, plan: Plan) -> tuple[str, ...]:
         """What does not gate."""
         found = []
-        if self.long.not_kept:
-            found.append(
-                f"scan: what was done did not stay done in {self.long.not_kept} of {self.long.runs} episodes watched on for "
-                f"{self.long.seconds:g} s (does not gate)"
-            )
+        if self.long.not_kept and not self.undone(plan):
+            found.append(f"scan: what was done does not always stay done: {self._not_kept()} (does not gate)")
         if self.long.restless and not self.never_rests(plan):
             found.append(f"scan: the robot does not always rest: {self._told_to_move()} (does not gate)")
         if self.doubtful(plan):

@@ -184,6 +184,7 @@ def test_an_honest_artefact_is_released(tmp_path: Path) -> None:
         ("scan: a hole in the range of starts: 24 of 24", "hole"),
         ("scan: no finite number as an action where tcp.x is 1", "no-number"),
         ("scan: the robot does not come to rest: it was", "restless"),
+        ("scan: what was done does not stay done: in 5 of", "not-kept"),
         ("scan: 3 of 8 episodes came out differently", "unrepeatable"),
         ("success nominal: 3 of 231 episodes", "success"),
         ("simulator fault in 64 episodes (nominal: 3)", "fault"),

@@ -18,12 +18,13 @@ from genba.envs.files import canonical_json
 from genba.envs.streams import Streams
 from genba.envs.task import get_task
 from genba.policies.load import LoadedPolicy, load_policy
-from genba.safety.campaign import check
+from genba.safety.campaign import check, make_plan
 from genba.safety.episodes import Row
 from genba.safety.evidence import Tampered
 from genba.safety.plan import Episode, Plan
 from genba.safety.report_scan import scan_lines, scan_reasons, scan_warnings
 from genba.safety.result import read_check
+from genba.safety.scan import long_runs
 from genba.safety.scan_files import FILE, WALK_RUNS, Hole, Inputs, Long, Scan, Walks, read_scan, write_scan
 from genba.safety.scan_holes import HALF_WIDTH, Rules, Suspect, holes
 from genba.safety.scan_inputs import swept
@@ -293,6 +294,11 @@ def test_what_a_scan_has_against_a_policy(checked: Path) -> None:
     whole = fine.model_copy(update={"long": often})
     assert [reason.split(":")[1].strip() for reason in whole.reasons(plan)] == ["workspace"]
     assert "3 of 24" in whole.warnings(plan)[0]
+    undone = fine.model_copy(update={"long": fine.long.model_copy(update={"not_kept": 4})})  # 5 % are allowed
+    assert [reason.split(":")[1].strip() for reason in undone.reasons(plan)] == [
+        "what was done does not stay done"
+    ]
+    assert undone.warnings(plan) == ()
     seldom = fine.long.model_copy(update={"restless": 9, "fastest": 0.05})
     assert fine.model_copy(update={"long": seldom}).reasons(plan) == ()
     assert "by up to 50 mm/s, in 9 of 24" in fine.model_copy(update={"long": seldom}).warnings(plan)[0]
@@ -341,7 +347,7 @@ def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 6
     hole = Hole(episode=17, held={"part.x": (0.25,)}, half_width=0.01, wrong=23, n=24, reason="timeout")
     often = whole.scan.long.model_copy(
-        update={"broken": {"workspace": 20}, "not_kept": 5, "restless": 3, "fastest": 0.084}
+        update={"broken": {"workspace": 20}, "not_kept": 3, "restless": 3, "fastest": 0.084}
     )
     inputs = Inputs(asked=9, no_number={"tcp.x": 0.125}, jumps={"tcp.y": 1.5})
     changes = {"holes": (hole,), "long": often, "inputs": inputs, "changed": (3,)}
@@ -351,6 +357,9 @@ def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     assert all(each in said for each in ("23", "part.x", "0.250", "17", "workspace", "20", "tcp.x", "0.125"))
     assert "84" in "\n".join(scan_warnings(found, words))
     assert "tcp.y" in "\n".join(scan_warnings(found, words))
+    undone = often.model_copy(update={"broken": {}, "not_kept": 13})
+    lost = replace(whole, scan=whole.scan.model_copy(update={"long": undone}))
+    assert "13" in scan_reasons(lost, words)[0] and len(scan_warnings(lost, words)) == 1
     always = often.model_copy(update={"broken": {}, "restless": 24})
     never = replace(whole, scan=whole.scan.model_copy(update={"long": always}))
     assert "84" in scan_reasons(never, words)[0] and len(scan_warnings(never, words)) == 1
@@ -439,3 +448,36 @@ def test_a_scan_that_no_scan_would_write_is_refused(
 def test_a_claim_about_walks_is_made_at_the_plans_confidence() -> None:
     walks = Walks(runs=16, seconds=1.0, failed=16, broken={})
     assert walks.lost(0.95) and not walks.lost(0.99)
+
+
+class Undoes:
+    """The expert, which comes back 4 s after success and puts its part elsewhere."""
+
+    kind, name, sha256 = "callable", "undoes", "2" * 64
+
+    def __init__(self) -> None:
+        self.task = get_task(TASK)
+
+    def act(self, observation: Rows, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Rows:
+        action = self.task.expert(observation).astype(np.float32)
+        late = steps > 400
+        seen = self.task.split(observation)
+        over = np.abs(seen["part_from_cup"][:, :2]).max(axis=1) < 0.004
+        back = np.column_stack([8.0 * seen["part_from_cup"][:, :2], np.where(over, -0.2, 0.0)])
+        action[late, :3] = np.clip(back, -0.2, 0.2)[late]
+        action[late, 3], action[late, 4] = 0.0, 1.0
+        return action
+
+
+def test_work_that_is_undone_later_does_not_pass() -> None:
+    task, policy, suite = get_task(TASK), Undoes(), small()
+    plan = make_plan(policy, task, suite, suite.bind(task), 1, None, True)
+    long, _ = long_runs(plan, policy, task, suite.bind(task), 1 << 21, 2)
+    assert long.not_kept > 12
+    assert any(
+        "does not stay done" in each for each in a_scan(plan).model_copy(update={"long": long}).reasons(plan)
+    )
+
+
+def test_what_a_cell_cannot_keep_is_not_asked_for() -> None:
+    assert not get_task("screw-drive").lasting and get_task(TASK).lasting

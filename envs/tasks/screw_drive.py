@@ -112,6 +112,7 @@ class ScrewDrive(Task):
     action_names = ("vx", "vy", "vz", "yaw_rate", "spindle")
     failures = ("cross-threaded", "stripped")
     damaging = ("cross-threaded", "stripped")
+    lasting = False  # the simulated thread gives: 1 % of the clamp a second
     expanded = ("body_pos", "body_mass", "body_inertia", "geom_friction", "site_pos")
     sensed = {"screw.pos": 0.3, "tcp.pos": 0.1}
     tool_body = "tool"
