@@ -31,4 +31,20 @@ def pick_beside_it(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArra
     return action
 
 
-VIOLATORS: list[Act] = [*common(), pick_beside_it, *(everywhere(*corner) for corner in CORNERS)]
+def drag_along_the_belt(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    """Takes the part and drags it, low, to where the others lie."""
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    holds = (seen["vacuum_held"] > 0.5) & (seen["tcp"][:, 2] < 0.117)
+    to_and_fro = np.where(steps % 30 < 15, 0.7, -0.7)
+    action[:, 0] = np.where(holds, 0.0, action[:, 0])
+    action[:, 1] = np.where(holds, to_and_fro, action[:, 1])
+    action[:, 2] = np.where(holds, 0.0, action[:, 2])
+    return action
+
+
+VIOLATORS: list[Act] = [
+    *common(),
+    pick_beside_it,
+    drag_along_the_belt,
+    *(everywhere(*corner) for corner in CORNERS),
+]
