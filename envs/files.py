@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
@@ -71,6 +72,13 @@ def writing(
     except OSError as error:
         said = hint if isinstance(hint, str) else hint()
         raise BadInput(f"{where}: cannot be written ({error.strerror or error}); {said}") from None
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file that is about to be written, and try it: what takes long is not made in vain. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def _sync_folder(folder: Path) -> None:

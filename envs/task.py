@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UnknownName
+from .errors import BadInput, UnknownName
 from .parameters import FILE, Cell, Parameter, cell_of, parameters_of
 from .signals import Array, Derivation, Lookup, Signal, Signals, SignalTable
 from .streams import Streams
@@ -352,6 +352,15 @@ def get_task(task_id: str) -> Task:
     if cell.task not in classes:
         raise UnknownName("task", cell.task, classes)
     return classes[cell.task](cell)
+
+
+def get_cell(task_id: str, where: object) -> Task:
+    """The task that a file, `where`, names. Raises BadInput where that is somebody else's environment: its code would be run."""
+    if task_id.startswith(FOREIGN):
+        raise BadInput(
+            f"{where}: names an environment that is not Genba's, whose code would be run: say it yourself with --env"
+        )
+    return get_task(task_id)
 
 
 def describe(task: Task) -> dict[str, Any]:

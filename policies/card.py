@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from ..envs.errors import Refused
-from ..envs.files import asset, sha256_file
+from ..envs.files import asset, read_json, sha256_file
 from ..envs.task import Task
 from ..safety.percent import at_least, at_most, plain
 from ..safety.plan import attempt_of
@@ -13,9 +14,10 @@ from ..safety.result import CheckResult
 from ..safety.suite import load_suite, suite_for
 from .runs import POLICY, SUMMARY
 
+LAWS = r"(iso|iec|ts|en|eu|eu ai act|oecd|nist|aisi)"
 FORBIDDEN = (
-    r"\b(iso|ts)[ /\w:-]*\bcomplian(t|ce)", r"\bcertified\b", r"\bPL ?[a-e]\b", r"\bSIL ?[1-4]\b", r"\bEU AI Act complian",
-    r"\bAISI approved\b", r"\bsafe for use near people\b", r"\bOECD complian",
+    rf"\b{LAWS}\b[ /\w:.-]*\b(complian(t|ce)|complies|approved|conform)", rf"\b(complian(t|ce)|comply|complies|conforms?) (with|to) (the )?{LAWS}\b",
+    r"\bcertified\b", r"(?-i:\bPL ?[a-e]\b)", r"(?-i:\bSIL ?[1-4]\b)", r"\bsafe for use near people\b", r"(準拠|適合|認証)",
 )  # fmt: skip
 
 LANES = {
@@ -58,7 +60,7 @@ In simulation, with {episodes:,} episodes over {conditions}, judged at every phy
 |---|---|---|---|---|---|
 {constraints}
 
-| condition | success | n |
+| condition | success | at least, each for itself |
 |---|---|---|
 {by_condition}
 
@@ -125,7 +127,7 @@ def card(result: CheckResult, task: Task, name: str) -> str:
 def refuse_claims(text: str) -> None:
     """Raise Refused on a phrase that claims conformity, certification or safety."""
     for pattern in FORBIDDEN:
-        found = re.search(pattern, text, re.IGNORECASE if pattern.islower() else 0)
+        found = re.search(pattern, text, re.IGNORECASE)
         if found:
             raise Refused(
                 f"the card of a release may not claim '{found[0]}': take it out of the suite's words"
@@ -139,10 +141,19 @@ def as_shipped(result: CheckResult) -> bool:
 
 
 def _learnt_here(result: CheckResult) -> bool:
-    """Whether the run holds what `genba train` wrote of it, or the policy is one that comes with Genba."""
-    shipped = asset("policies").glob(f"*/{POLICY}")
-    known = (sha256_file(path) == result.evidence.plan.policy.sha256 for path in shipped)
-    return (result.folder.parent.parent / SUMMARY).is_file() or any(known)
+    """Whether `genba train` wrote that it made this very file, or the policy is one that comes with Genba."""
+    judged, home = result.evidence.plan.policy.sha256, result.folder.resolve().parent.parent
+    made = [each for folder in (home, home.parent) for each in _made(folder / SUMMARY)]
+    return judged in made or any(
+        judged == sha256_file(path) for path in asset("policies").glob(f"*/{POLICY}")
+    )
+
+
+def _made(summary: Path) -> list[object]:
+    """The hashes of the policies that a training run made."""
+    told = read_json(summary)
+    made = told.get("made") if isinstance(told, dict) else None
+    return list(made.values()) if isinstance(made, dict) else []
 
 
 def _scan_line(result: CheckResult) -> str:
@@ -172,19 +183,26 @@ def _constraint_rows(result: CheckResult) -> list[str]:
         worst = f"{float(result.evidence.margins(each.id).min()):+.3g}{units[each.id]}"
         allowed = plain(each.max_rate) if each.hard else "warns only"
         rows.append(
-            f"| {constraints[each.id].says.en} | {source.document} ({source.confidence}) | {worst} | "
+            f"| {_cell(constraints[each.id].says.en)} | {_cell(source.document)} ({source.confidence}) | {worst} | "
             f"{each.violations:,} of {each.n:,} | {at_most(each.upper)} | {allowed} |"
         )
     return rows
 
 
+def _cell(text: str) -> str:
+    """Words for a cell of a table."""
+    return " ".join(text.split()).replace("|", r"\|")
+
+
 def _condition_rows(result: CheckResult) -> list[str]:
-    rows = result.as_json()["conditions"]
-    return [
-        f"| {'undisturbed' if row['severity'] == 0 else '{} {}'.format(row['disturbance'], row['severity'])} | "
-        f"{row['success']:.1%} | {row['n']:,} |"
-        for row in rows
-    ]
+    plan = result.evidence.plan
+    rows = []
+    for index, condition in enumerate(plan.conditions):
+        done = result.evidence.columns["success"][result.evidence.columns["condition"] == index]
+        name = f"{condition.disturbance} {condition.severity}" if condition.severity else "undisturbed"
+        lower = plan.lane.lower(int(done.sum()), len(done), plan.confidence)
+        rows.append(f"| {name} | {int(done.sum()):,} of {len(done):,} | {at_least(lower)} |")
+    return rows
 
 
 def _not_shown(result: CheckResult) -> list[str]:

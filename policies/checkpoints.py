@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..envs.errors import BadInput
 from ..envs.files import atomic_write_bytes
-from ..envs.task import get_task
+from ..envs.task import get_cell
 from .export import export
 from .network import Motion, Override, Student
-from .runs import WEIGHTS, read_config
+from .runs import CONFIG, WEIGHTS, read_config
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -61,6 +61,6 @@ def load_student(path: Path) -> Student:
 
 def export_checkpoint(folder: Path) -> None:
     """Make `policy.onnx` of a run that has only its checkpoint."""
-    task = get_task(read_config(folder)["task"])
+    task = get_cell(read_config(folder)["task"], folder / CONFIG)
     torch.set_num_threads(1)
     export(load_student(folder / WEIGHTS), task, folder)

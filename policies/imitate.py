@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..envs.effects import still
+from ..envs.errors import BadInput
 from ..envs.streams import Streams
 from ..envs.task import SEED_RANGES, Task, observation
 from ..envs.worlds import Worlds
@@ -257,7 +258,16 @@ class Lesson:
 
     def load(self, path: Path) -> None:
         """Take up the course where it was put down. Raises BadInput."""
-        tensors, room = load_tensors(path), self.room
+        try:
+            self._take_up(load_tensors(path))
+        except (KeyError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise BadInput(
+                f"{path}: not a course of this recipe ({reason}); delete it to teach anew"
+            ) from None
+
+    def _take_up(self, tensors: dict[str, Tensor]) -> None:
+        room = self.room
         self.round, room.next_seed, room.count = (int(each) for each in tensors["place"])
         for name in ("observations", "answers", "care"):
             getattr(room, name)[: room.count] = tensors[name]

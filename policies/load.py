@@ -15,7 +15,7 @@ from ..envs.errors import BadInput, UnknownName
 from ..envs.files import sha256_file, sha256_hex
 from ..envs.parameters import SPEC_SIGNS, folder_name
 from ..envs.streams import Streams
-from ..envs.task import FOREIGN, Task, get_task, task_ids
+from ..envs.task import FOREIGN, Task, get_cell, get_task, task_ids
 from .contract import Contract, contract_of, differences, read_contract
 from .manifest import NAME as MANIFEST
 from .manifest import verify_manifest
@@ -53,12 +53,13 @@ class LoadedPolicy:
         return self.function(observation, seeds, steps)
 
 
-def load_policy(spec: str, task: str = "") -> LoadedPolicy:
+def load_policy(spec: str, task: str = "", keep: bool = True) -> LoadedPolicy:
     """The policy that `spec` means.
 
     Args:
         spec: a run or release folder, an `.onnx` file, `module:callable`, `ws://127.0.0.1:PORT`, or "scripted", "random", "zero".
         task: its task id; needed where the spec does not say it.
+        keep: copy a release or a file into the run that its checks lie in, as a check needs; to watch or serve it writes nothing.
 
     Raises UnknownName, BadInput.
     """
@@ -68,11 +69,11 @@ def load_policy(spec: str, task: str = "") -> LoadedPolicy:
     if spec.lower().startswith(SCHEMES):
         return _from_server(spec, task)
     if (path / MANIFEST).is_file():
-        return _from_release(path, task)
+        return _from_release(path, task, keep)
     if path.is_dir():
         return _from_folder(path, task)
     if path.suffix == ".onnx":
-        return _from_file(path, task, Path("runs"))
+        return _from_file(path, task, Path("runs"), keep)
     if ":" in spec and not path.exists():
         return _from_callable(spec, get_task(_needed(task, spec)))
     if path.suffix.lower() in PICKLED:
@@ -150,26 +151,22 @@ def _from_folder(folder: Path, task: str) -> LoadedPolicy:
     return _from_file(folder / POLICY, task, None)
 
 
-def _from_release(folder: Path, task: str) -> LoadedPolicy:
+def _from_release(folder: Path, task: str, keep: bool) -> LoadedPolicy:
     """A release as it left; new checks of it lie with the runs, since nothing may be added to a release."""
     verify_manifest(folder)
     found = _from_file(folder / POLICY, task, None)
     run = Path("runs") / folder_name(found.task) / found.name
-    return replace(found, folder=_kept(run, folder / POLICY))
+    return replace(found, folder=_kept(run, folder / POLICY) if keep else run)
 
 
-def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
+def _from_file(path: Path, task: str, runs: Path | None, keep: bool = True) -> LoadedPolicy:
     """An ONNX file; a `contract.json` beside it must agree with the task's own contract. Its checks lie beside it where it is the policy of a
     run (`runs` None: it is), else with the runs."""
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
     beside = path.parent / CONTRACT
     found: Contract | None = read_contract(beside) if beside.is_file() else None
-    if found is not None and found.task.startswith(FOREIGN) and not task:
-        raise BadInput(
-            f"{beside}: names an environment that is not Genba's, whose code would be run: say it yourself with --env"
-        )
-    known = get_task(task or (found.task if found else _needed(task, str(path))))
+    known = get_cell(found.task, beside) if found and not task else get_task(_needed(task, str(path)))
     wanted = contract_of(known)
     if found is not None and (lines := _unlike(found, wanted, task)):
         raise BadInput(f"{beside}: made for other inputs or outputs than {known.id}: {'; '.join(lines[:3])}")
@@ -179,7 +176,8 @@ def _from_file(path: Path, task: str, runs: Path | None) -> LoadedPolicy:
     else:
         name = f"{path.stem}-{policy.sha256[:6]}"
         own = found is not None and path.name == POLICY and not (path.parent / MANIFEST).is_file()
-        home = path.parent if own else _kept(runs / folder_name(known.id) / name, path)
+        home = path.parent if own else runs / folder_name(known.id) / name
+        home = home if own or not keep else _kept(home, path)
     return LoadedPolicy("onnx", name, policy.sha256, known.id, home, policy.act)
 
 
@@ -198,7 +196,7 @@ def _from_server(url: str, task: str) -> LoadedPolicy:
     served = ServedPolicy(address(url))
     try:
         stated = served.contract
-        known = get_task(task or (stated.task if stated else _needed("", url)))
+        known = get_cell(stated.task, url) if stated and not task else get_task(_needed(task, url))
         wanted = contract_of(known)
         if stated is not None and (lines := _unlike(stated, wanted, task)):
             raise BadInput(

@@ -18,7 +18,7 @@ MAY_BE_ZERO = ("confirm", "imitation.rounds", "imitation.severity", "ppo.iterati
 LEAST = {"ppo.batch": 2, "imitation.expert_ticks": 10, "imitation.batch": 2}
 MOST_STEPS = 100_000_000
 MAY_BE_NEGATIVE = ("ppo.log_std", "ppo.begin", "imitation.paces")
-MOST = {"imitation.severity": LEVELS - 1} | dict.fromkeys(
+MOST = {"imitation.severity": LEVELS - 1, "ppo.log_std": 2} | dict.fromkeys(
     ("imitation.mixing", "imitation.reach", "imitation.fine", "ppo.fine", "imitation.hard", "imitation.average", "imitation.disturbed", "imitation.slips", "imitation.paced",
      "imitation.paces", "ppo.begin", "ppo.reach", "ppo.disturbed", "ppo.discount", "ppo.gae"),
     1,
@@ -69,7 +69,14 @@ def recipe_for(task: str, settings: list[str], steps: int | None) -> Recipe:
         raise BadInput(f"--steps {steps}: expected at least 1")
     if steps is not None and steps > MOST_STEPS:
         raise BadInput(f"--steps {steps}: expected at most {MOST_STEPS:,}: what is shown is kept in memory")
-    return recipe if steps is None else _scaled(recipe, steps)
+    made = recipe if steps is None else _scaled(recipe, steps)
+    if made.steps > MOST_STEPS:
+        raise BadInput(
+            f"settings for {made.steps:,} steps: expected at most {MOST_STEPS:,}: what is shown is kept in memory"
+        )
+    if made.ppo.ticks * made.ppo.worlds < LEAST["ppo.batch"]:
+        raise BadInput("settings ppo.ticks and ppo.worlds: expected at least two steps in an iteration")
+    return made
 
 
 def changed(recipe: Recipe, key: str, value: Any) -> Recipe:

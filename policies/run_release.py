@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.errors import BadInput
-from ..envs.task import SEED_RANGES, get_task
+from ..envs.task import SEED_RANGES, get_cell
 from ..safety.episodes import Loop, Row, Watch
 from ..safety.monitor import Monitor
 from ..safety.plan import SEEDS_PER_BASE, Episode
@@ -96,7 +96,7 @@ def run(
         check_film(video)
     release = release_folder(release)
     runtime = Runtime(release)
-    task = get_task(runtime.task)
+    task = get_cell(runtime.task, release)
     other = differences(runtime.contract, contract_of(task))
     if other:
         raise BadInput(f"{release}: was made for another {task.id} than this Genba has: {other[0]}")

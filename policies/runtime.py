@@ -1,8 +1,8 @@
 """A released policy where it works: onnxruntime, numpy, its contract and its monitor. No torch, no simulator.
 
 release = Runtime("releases/kit-pick-3f9c2a")
-guard = release.guard(available=["tcp.speed", "arm.q"])
-tick = guard.tick({"tcp.speed": 0.2, "arm.q": q})
+guard = release.guard(available=["tcp.speed", "grip.force.max"])  # those of monitor.json that the cell measures
+tick = guard.tick({"tcp.speed": 0.2, "grip.force.max": 31.0})
 command = release.hold(command) if tick.stop else release.command(observation)
 """
 

@@ -20,7 +20,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from ..envs.errors import BadInput
-from ..envs.files import atomic_write_text, plain_json
+from ..envs.files import atomic_write_text, plain_json, sha256_file
 from ..envs.task import SEED_RANGES, Task, get_task
 from ..safety.progress import Progress, Say
 from .checkpoints import load_student, save_tensors
@@ -30,7 +30,7 @@ from .imitate import teach
 from .improve import improve
 from .network import Student, weights_sha256
 from .recipes import Recipe, changed, recipe_for
-from .runs import CONFIG, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new_run, read_config
+from .runs import CONFIG, POLICY, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new_run, read_config
 
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
@@ -113,15 +113,20 @@ def train(
     Raises UnknownName, BadInput; KeyboardInterrupt says how to go on.
     """
     job = get_task(task)
+    if job.foreign:
+        raise BadInput(
+            f"{job.id}: nobody here can teach it; `genba import` takes in what was learnt elsewhere, `genba check` judges it"
+        )
     if resume:
         if settings or steps is not None or seed is not None:
             raise BadInput("--resume goes on with the run's own recipe: leave out --set, --steps and --seed")
         folder = latest_unfinished(job.id)
         seed, recipe = _read_recipe(folder)
+        if say is not None:
+            say(f"goes on with {folder}")
     else:
         recipe, seed = recipe_for(job.cell.task, settings or [], steps), seed or 0
-        if not 0 <= seed <= LARGEST_SEED:
-            raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED}")
+        _check_seed(seed)
         folder = new_run(job.id)
         describe_run(folder, {"task": job.id, "seed": seed, "threads": threads, **_plain(recipe)})
     try:
@@ -164,7 +169,12 @@ def _train(task: Task, folder: Path, recipe: Recipe, seed: int, threads: int, sa
         weights_sha256(chosen.state_dict()),
         parity,
     )
-    atomic_write_text(folder / SUMMARY, plain_json(result.as_json()) + "\n")
+    made = {
+        str(path.relative_to(folder)): sha256_file(path)
+        for path in (folder / POLICY, folder / BEFORE / POLICY)
+        if path.is_file()
+    }
+    atomic_write_text(folder / SUMMARY, plain_json({**result.as_json(), "made": made}) + "\n")
     log.close()
     return result
 
@@ -228,6 +238,11 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED}")
+
+
 def _read_recipe(folder: Path) -> tuple[int, Recipe]:
     """Seed and recipe of a run that was begun. Raises BadInput."""
     config, recipe = read_config(folder), Recipe()
@@ -237,6 +252,8 @@ def _read_recipe(folder: Path) -> tuple[int, Recipe]:
                 recipe = changed(recipe, f"{part}.{name}", value)
         for name in ("select", "confirm"):
             recipe = changed(recipe, name, config[name])
-        return int(config["seed"]), recipe
+        seed = int(config["seed"])
+        _check_seed(seed)
+        return seed, recipe
     except (KeyError, TypeError, ValueError, AttributeError, BadInput) as error:
         raise BadInput(f"{folder / CONFIG}: not the recipe of a run ({error}); start a new run") from None

@@ -143,9 +143,12 @@ class Guard:
 
     def _block(self, name: str, signals: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         shape = self.table[name].shape
-        value = np.asarray(signals.get(name, self.constants.get(name, np.nan)), np.float64)
-        if value.shape != shape and value.size == 1:
-            value = np.full(shape, float(value))
+        if name in signals:
+            value = np.asarray(signals[name], np.float64)
+        else:
+            value = np.full(shape, self.constants.get(name, np.nan))
+        if shape == () and value.size == 1:
+            value = value.reshape(())
         if value.shape != shape:
             raise BadInput(f"signal {name}: expected shape {shape}, found {value.shape}")
         return value.reshape(1, 1, *shape)

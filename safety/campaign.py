@@ -33,13 +33,13 @@ from .evidence import (
 )
 from .folders import CONCLUSION, new_check, unfinished_check
 from .plan import (
-    LARGEST_SEED,
     SEEDS_PER_BASE,
     Assessed,
     Looks,
     NotAssessed,
     Plan,
     PolicyIdentity,
+    chosen_seed,
     episodes_per_shard,
     fresh_seed_base,
     look_shards,
@@ -138,8 +138,8 @@ def begin(
     scan: bool = False,
 ) -> Path:
     """Make the next attempt's folder with its plan, hash and platform."""
-    if seed is not None and not 0 <= seed <= LARGEST_SEED:
-        raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED:,}")
+    if seed is not None:
+        chosen_seed(seed)
     least = len(suite.conditions) * (suite.strata.parts if suite.strata else 1)
     if until and until.at_most is not None and not least <= until.at_most <= SEEDS_PER_BASE:
         raise BadInput(

@@ -16,6 +16,7 @@ from ..envs.task import get_task
 from .campaign import check, make_plan
 from .evidence import Evidence, platform_of, read_evidence, read_plan
 from .folders import CONCLUSION, attempts, unfinished
+from .plan import chosen_seed
 from .policy import Judged
 from .progress import Say
 from .result_counts import violated
@@ -129,6 +130,7 @@ def compare(
         raise BadInput(
             f"{a.name} is for {a.task}, {b.name} for {b.task}: only policies of one task can be compared"
         )
+    chosen_seed(seed)
     chosen = suite if isinstance(suite, Suite) else load_suite(suite or suite_for(a.task))
     return compared(*(_evidence(policy, chosen, seed, threads, say) for policy in (a, b)))
 

@@ -85,8 +85,10 @@ def find_check(where: str | Path) -> Path:
     Raises BadInput and says what is there instead.
     """
     folder = Path(where)
+    if len(folder.parts) < 3:  # who asks stands inside, where the way up has no names
+        folder = folder.absolute().resolve()
     if (folder / FINDINGS).is_file():
-        folder = (folder if folder.name else folder.resolve()).parent
+        folder = folder.parent
     if (folder / PLAN).is_file():
         return folder
     if (folder / "evidence" / PLAN).is_file():

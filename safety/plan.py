@@ -198,6 +198,13 @@ class Plan(_Frozen):
                 yield self.episode(index)
 
 
+def chosen_seed(seed: int) -> int:
+    """A seed that somebody chose (`--seed`). Raises BadInput unless it is one of theirs: larger ones belong to attempts without."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise BadInput(f"--seed {seed}: expected 0 to {LARGEST_SEED:,}")
+    return seed
+
+
 def fresh_seed_base(policy_sha256: str, suite: Suite, attempt: int) -> int:
     """The seed base of an attempt for which nobody chose a seed: each attempt at each policy meets new worlds."""
     text = f"{policy_sha256}/{sha256_hex(canonical_json(suite.model_dump(mode='json')))}/{attempt}"

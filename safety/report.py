@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from ..envs.errors import BadInput
-from ..envs.files import MANIFEST, asset, atomic_write_text, writing
+from ..envs.files import MANIFEST, asset, atomic_write_text, check_writable, writing
 from ..envs.parameters import folder_name
 from ..envs.task import Task, get_task
 from .plan import attempt_of
@@ -60,6 +60,8 @@ def report(
     result = read_check(run)
     words = load_words(language, f"{result.evidence.plan.confidence:.0%}".replace("%", " %"))
     path = out or _home(result) / "report.html"
+    with writing(path):
+        check_writable(path)
     text = page(result, policy, words)
     with writing(path):
         atomic_write_text(path, text)

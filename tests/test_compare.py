@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from genba.safety.compare import Difference, compared
+from genba.envs.errors import BadInput
+from genba.policies.load import load_policy
+from genba.safety.compare import Difference, compare, compared
 from genba.safety.evidence import Evidence, read_evidence
 from genba.tests.evidence_kit import make_plan, small_suite, write
 
@@ -33,3 +35,10 @@ def test_margins_that_never_vary_are_told_apart(tmp_path: Path) -> None:
 
 def test_margins_that_are_all_one_value_say_nothing(tmp_path: Path) -> None:
     assert not margins(holding(tmp_path / "a", 0.5), holding(tmp_path / "b", 0.5))
+
+
+@pytest.mark.parametrize("seed", [-1, 1_000_000, 10**13])
+def test_a_seed_that_nobody_may_choose_is_one_line(seed: int) -> None:
+    policy = load_policy("scripted", "conveyor-sort")
+    with pytest.raises(BadInput, match=f"--seed {seed}: expected 0 to 999,999"):
+        compare(policy, policy, seed=seed)

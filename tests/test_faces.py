@@ -112,7 +112,10 @@ def test_success_terminates_and_says_the_cycle_time(tasks: dict[str, Any]) -> No
 
 def vector_pair(task: Any, n: int) -> tuple[Any, Any]:
     """Our vector face, and Gymnasium's own over n single faces."""
-    kwargs: dict[str, Any] = {"task": task, "disturbances": {"sensor-noise": (0, 2)}}
+    kwargs: dict[str, Any] = {
+        "task": task,
+        "disturbances": {"sensor-noise": (0, 2), "observation-delay": (0, 2)},
+    }
     ours = gymnasium.make_vec(env_id(task.id), n, "vector_entry_point", threads=1, **kwargs)
     theirs = SyncVectorEnv([lambda: CellEnv(**kwargs)] * n, autoreset_mode=AutoresetMode.SAME_STEP)
     return ours, theirs

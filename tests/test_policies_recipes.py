@@ -242,6 +242,14 @@ def test_a_share_that_is_none_is_one_line(setting: str) -> None:
         recipe_for("kit-pick", [setting], None)
 
 
+@pytest.mark.parametrize(
+    "settings", [["ppo.worlds=1", "ppo.ticks=1"], ["imitation.expert_ticks=99999999"], ["ppo.log_std=1000"]]
+)
+def test_what_nothing_could_be_learnt_by_is_one_line(settings: list[str]) -> None:
+    with pytest.raises(BadInput, match="expected at"):
+        recipe_for("kit-pick", settings, None)
+
+
 @pytest.mark.parametrize("setting", ["ppo.batch=1", "imitation.expert_ticks=1"])
 def test_what_cannot_be_learnt_with_is_refused_before_anything_is_taught(setting: str) -> None:
     with pytest.raises(BadInput, match=f"setting {setting.partition('=')[0]}: expected at least"):

@@ -20,6 +20,7 @@ import yaml
 
 import genba
 from genba.envs.errors import BadInput, UnknownName
+from genba.envs.files import sha256_file
 from genba.envs.task import SEED_RANGES, Task
 from genba.envs.tasks.conveyor_sort import ConveyorSort
 from genba.envs.worlds import Worlds
@@ -193,7 +194,10 @@ def test_what_other_tools_read_of_a_run(trained: Trained) -> None:
     assert said["run"].startswith(f"runs/{TASK}/") and said["weights_sha256"] == trained.result.weights
     assert said["success"].keys() == {"rate", "n", "lower95"} and said["success"]["n"] == 2
     assert said["env_steps"] == recipe_for(TASK, SETTINGS, None).steps and said["train_s"] > 0.0
-    assert json.loads((trained.folder / "train.json").read_text()) == json.loads(json.dumps(said))
+    written = json.loads((trained.folder / "train.json").read_text())
+    made = written.pop("made")
+    assert written == json.loads(json.dumps(said))
+    assert made["policy.onnx"] == sha256_file(trained.folder / "policy.onnx")
     assert trained.result.parity <= 1e-5 and "next: genba check" in trained.result.table()
 
 
@@ -336,6 +340,8 @@ def test_a_start_that_cannot_be_meant_leaves_no_run_behind(here: Path) -> None:
             train(TASK, **wrong)
     with pytest.raises(UnknownName, match="Did you mean conveyor-sort"):
         train("conveyor-sorts")
+    with pytest.raises(BadInput, match="nobody here can teach it"):
+        train("gym:Ant-v5")
     assert not (here / "runs").exists()
 
 
@@ -359,7 +365,8 @@ def test_the_line_ends_in_a_release_or_says_why_not(
     learnt = replace(trained.result, run=trained.folder)
     asked: list[str] = []
 
-    def released(run: str) -> ReleaseResult:
+    def released(run: str, scanned: object) -> ReleaseResult:
+        assert scanned is judged.scan
         asked.append(run)
         return ReleaseResult(Path("releases/one"), judged)
 

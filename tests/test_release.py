@@ -84,6 +84,7 @@ def test_the_card_says_what_was_not_shown_and_claims_nothing(made: Path, passed:
     [
         "ISO 10218 compliant", "this is ISO/TS 15066 compliant", "TS 15066 compliance", "Certified", "reaches PL d", "SIL 2",
         "EU AI Act compliant", "AISI approved", "Safe for use near people", "OECD compliant",
+        "eu ai act compliant", "AISI Approved", "complies with ISO 10218", "conforms to the EU AI Act", "ISO 10218に適合", "認証済み",
     ],
 )  # fmt: skip
 def test_no_card_may_claim(claim: str) -> None:

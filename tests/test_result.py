@@ -69,13 +69,18 @@ def test_a_margin_is_asked_for_by_its_name(check: Path) -> None:
         evidence.row(52)
 
 
-def test_a_run_means_its_latest_check(check: Path, suite: Suite) -> None:
+def test_a_run_means_its_latest_check(check: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     run = check.parent.parent
     folder, attempt = new_check(run)
     assert attempt == 2 and attempts(run) == [1, 2]
     assert find_check(run) == check  # the second has no plan yet
     write(folder, make_plan(suite))
     assert find_check(run) == folder and find_check(check) == check
+    for inside, where in ((folder, "."), (run / "checks", folder.name), (run, "checks/" + folder.name)):
+        monkeypatch.chdir(inside)
+        found = find_check(where)
+        assert found.parent.parent.is_dir() and found.resolve().parent.parent == run.resolve()
+        assert found.parent.parent.resolve() == run.resolve()
     with pytest.raises(BadInput, match="no such folder"):
         find_check(run / "nowhere")
     with pytest.raises(BadInput, match="holds no check"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from genba.envs.errors import BadInput, Refused, UnknownName
+from genba.envs.files import asset
 from genba.envs.task import Task, get_task
 from genba.envs.worlds import Worlds
 from genba.policies.contract import contract_of
@@ -102,6 +105,13 @@ def test_the_guard_stops_and_says_what_it_cannot_watch(made: Path) -> None:
     guard.restart()
     assert not guard.tick({"tcp.speed": 0.0, "workspace.margin": 0.1}).stop
     assert guard.tick({"tcp.speed": 0.0}).broken == ("workspace",), "a signal that is silent stops the robot"
+    assert not runtime.guard(available=["tcp.speed"]).tick({"tcp.speed": [0.2]}).stop, (
+        "a reading in a list is one"
+    )
+    guard = Runtime(asset("policies", "kit-pick")).guard()
+    readings: dict[str, Any] = {name: np.zeros(each.shape) for name, each in guard.table.items()}
+    with pytest.raises(BadInput, match=r"signal part\.pos: expected shape \(3,\), found \(\)"):
+        guard.tick({**readings, "part.pos": 1.0})
     with pytest.raises(UnknownName, match="unknown signal 'tcp.sped'. Did you mean tcp.speed"):
         runtime.guard(available=["tcp.sped"])
 
@@ -205,3 +215,14 @@ def test_an_onnx_of_another_shape_says_expected_and_found(tmp_path: Path) -> Non
         OnnxPolicy(path)
     with pytest.raises(BadInput, match="no such file"):
         OnnxPolicy(tmp_path / "nowhere.onnx")
+
+
+def test_a_release_that_names_somebody_elses_environment_does_not_run_it(made: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(made, copied)
+    contract = json.loads((copied / "contract.json").read_text())
+    (copied / "contract.json").write_text(json.dumps({**contract, "task": "gym:antigravity:Foo-v0"}))
+    write_manifest(copied)
+    with pytest.raises(BadInput, match="whose code would be run"):
+        run(copied, episodes=1)
+    assert "antigravity" not in sys.modules
