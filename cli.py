@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -166,7 +166,9 @@ Seed = Annotated[int, typer.Option(help="The seed everything random is drawn fro
 CheckSeed = Annotated[
     int | None, typer.Option("--seed", help="Fixes the judged episodes. Absent: new ones each time.")
 ]
-Threads = Annotated[int, typer.Option(help="Simulation threads; 0 uses every core. Never changes a result.")]
+Threads = Annotated[
+    int, typer.Option(min=0, max=1024, help="Simulation threads; 0 uses every core. Never changes a result.")
+]
 Task = Annotated[
     str,
     typer.Argument(
@@ -272,13 +274,9 @@ def tasks_new(
     json: Json = False,
 ) -> None:
     """A new cell to change: task, expert, scene, parameters, suite and tests, which pass at once."""
-    from genba.policies.scaffold import scaffold, scaffold_with
+    from genba.policies.scaffold import scaffold_with
 
-    findings: Sequence[Any] = ()
-    if robot:
-        written, findings = scaffold_with(task, robot, files=robot_files, site=tool_site)
-    else:
-        written = scaffold(task)
+    written, findings = scaffold_with(task, robot, files=robot_files, site=tool_site)
     files = [str(path) for path in written]
     lines = [f"{each.state:<9}{each.what:<21}{each.says}" for each in findings]
     rows = [{"what": each.what, "state": each.state, "says": each.says} for each in findings]

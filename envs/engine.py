@@ -7,6 +7,7 @@ of the simulator marks the world as faulty.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ _JOINT_UNITS = {
 INPUTS = int(
     mujoco.mjtState.mjSTATE_CTRL | mujoco.mjtState.mjSTATE_MOCAP_POS | mujoco.mjtState.mjSTATE_MOCAP_QUAT
 )
+PATH_PLACES = ("mesh_pathadr", "skin_pathadr", "hfield_pathadr", "tex_pathadr", "tex_contenttypeadr")
 _CONTACT_UNITS = ("1", "N", "N*m", "m", "m", "1", "1", "m/s", "rad/s")  # order of mjtConDataField
 
 
@@ -110,13 +112,31 @@ def sensor_table(
 
 
 def model_bytes(model: mujoco.MjModel) -> bytes:
-    """The compiled cell as bytes: equal where everything that moves in it is."""
+    """The compiled cell as bytes: equal where everything that moves in it is, wherever the files of its meshes and pictures lie."""
     flags = model.opt.disableflags
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)  # as every engine has it
+    data = _saved(model) if not model.paths.strip(b"\0") else _saved_without_paths(model)
+    model.opt.disableflags = flags
+    return data
+
+
+def _saved(model: mujoco.MjModel) -> bytes:
     data = np.empty(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, data)
-    model.opt.disableflags = flags
     return data.tobytes()
+
+
+def _saved_without_paths(model: mujoco.MjModel) -> bytes:
+    """The saved model without its paths, their places and their length, which the sizes in its header say, too."""
+    model, paths = copy.copy(model), model.paths
+    for field in PATH_PLACES:
+        getattr(model, field)[:] = -1
+    sizes = [(name, getattr(model, name)) for name in dir(model) if name.startswith("n")]
+    kept = [each for each in sizes if isinstance(each[1], int) and each[0] not in ("npaths", "nbuffer")]
+    saved = _saved(model)
+    header = 20 + 8 * int(np.frombuffer(saved, np.int32, 5)[2])  # five numbers, the third says how many sizes
+    before, _, after = saved.rpartition(paths)  # the last, as names come before and may read the same
+    return repr(kept).encode() + before[header:] + after
 
 
 class Engine:

@@ -7,9 +7,12 @@ Nothing can be learnt in it here and no expert plays it.
 from __future__ import annotations
 
 import re
+import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import gymnasium
@@ -17,6 +20,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from .engine import model_bytes
 from .errors import BadInput, one_line
 from .files import sha256_hex
 from .foreign_signals import Recorder, SomebodyElses, Watch, table_of, watch_of, watched
@@ -58,20 +62,23 @@ class ForeignTask(Task):
         try:
             self._measure(env)
         finally:
-            env.close()
+            self.close(env)
 
     def make(self) -> Any:
         """A fresh environment, its observation one row. Raises BadInput."""
         with SomebodyElses(self.environment, "Gymnasium cannot make it"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                env = gymnasium.make(self.environment)
+                with importing_from_here():
+                    env = gymnasium.make(self.environment)
                 if isinstance(env.observation_space, gymnasium.spaces.Dict):
                     env = gymnasium.wrappers.FlattenObservation(env)
             except ModuleNotFoundError as error:
+                needs = "its own environments need: pip install 'genba[envs]'"
+                if ":" in self.environment:
+                    needs = "its module and what that imports must be importable from this folder"
                 raise BadInput(
-                    f"{self.environment}: Gymnasium cannot make it ({one_line(error)}); its own environments need: "
-                    "pip install 'genba[envs]'"
+                    f"{self.environment}: Gymnasium cannot make it ({one_line(error)}); {needs}"
                 ) from None
         inner: Any = env.unwrapped
         if not isinstance(getattr(inner, "model", None), mujoco.MjModel):
@@ -79,12 +86,21 @@ class ForeignTask(Task):
                 f"{self.environment}: does not run on MuJoCo (it has no `model`), so it cannot be watched"
             )
         for space, what in ((env.observation_space, "observation"), (env.action_space, "action")):
-            if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or not space.shape[0]:
                 raise BadInput(
                     f"{self.environment}: expected a {what} of one row of numbers, found {one_line(space, 80)}"
                 )
+            if np.isnan([space.low, space.high]).any():
+                raise BadInput(
+                    f"{self.environment}: the bounds of its {what} are no numbers (nan); give it some"
+                )
         inner.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
         return env
+
+    def close(self, env: Any) -> None:
+        """Close an environment that was made. Raises BadInput."""
+        with SomebodyElses(self.environment, "cannot be closed"):
+            env.close()
 
     def _measure(self, env: Any) -> None:
         """What the environment is: spaces, rates, limits, signals, version."""
@@ -110,8 +126,6 @@ class ForeignTask(Task):
                 f"{self.environment}: has no time limit (max_episode_steps), so an episode need not end"
             )
         self.limit = int(limit)
-        state = np.empty(mujoco.mj_sizeModel(model), np.uint8)
-        mujoco.mj_saveModel(model, None, state)
         physics_hz, control_hz = (
             _rate(1.0 / model.opt.timestep),
             _rate(1.0 / (model.opt.timestep * self._substeps)),
@@ -125,7 +139,7 @@ class ForeignTask(Task):
             control_hz=control_hz,
             takt_s=limit / control_hz,
             horizon_s=limit / control_hz,
-            version=f"gymnasium-{gymnasium.__version__}-{sha256_hex(state.tobytes())[:12]}",
+            version=f"gymnasium-{gymnasium.__version__}-{sha256_hex(model_bytes(model))[:12]}",
         )
 
     @property
@@ -210,3 +224,15 @@ def _rate(hertz: float) -> float:
     """A whole number where it is one but for rounding."""
     near = round(hertz)
     return near if abs(hertz - near) < 1e-6 * hertz else hertz
+
+
+@contextmanager
+def importing_from_here() -> Iterator[None]:
+    """Modules are looked for in the current folder first."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # a module may have taken it out, or put others before it
+            sys.path.remove(here)

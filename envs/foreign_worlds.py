@@ -210,7 +210,7 @@ class ForeignWorlds(Worlds):
         for world in np.flatnonzero(ended).tolist():
             found, self._worlds[world] = self._worlds[world], None
             if found is not None:
-                found[0].close()
+                self.foreign.close(found[0])
         self._refresh()
 
     def _foreign_code(self) -> SomebodyElses:

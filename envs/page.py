@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import queue
 import socket
 import threading
@@ -105,10 +106,7 @@ class Page:
     def answer(self, studio: Answer, connection: ServerConnection, request: Request) -> Response | None:
         """The response to an HTTP request; None lets a WebSocket handshake go on."""
         path = _path(request)
-        origin = request.headers.get("Origin", "")
-        at_home = request.headers.get("Host", "") in self.hosts
-        at_home = at_home and (not origin or origin.removeprefix("http://") in self.hosts)
-        if not at_home or path == "/drop":
+        if not self._at_home(request.headers) or path == "/drop":
             return Response(
                 403, "Forbidden", Headers(), b"this viewer answers only its own page on this machine\n"
             )
@@ -126,9 +124,18 @@ class Page:
                 del response.headers[name]
         return response
 
+    def _at_home(self, headers: Headers) -> bool:
+        """Sent to this machine, by a page of ours or none. Several hosts or origins are nobody's."""
+        hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
+        if len(hosts) != 1 or len(origins) > 1:
+            return False
+        return hosts[0] in self.hosts and all(
+            not each or each.removeprefix("http://") in self.hosts for each in origins
+        )
+
     def _file(self, path: str, host: str) -> Response | None:
         own = self.folder / (path.strip("/") or "index.html")
-        if own.suffix not in _TYPES or own.parent != self.folder or not own.is_file():
+        if own.suffix not in _TYPES or own.parent != self.folder or not os.path.isfile(own):
             return None
         body = own.read_bytes()
         headers = Headers({"Content-Type": _TYPES[own.suffix], "Content-Length": str(len(body))})
@@ -167,6 +174,6 @@ def _path(request: Request | None) -> str:
 def _parsed(message: str | bytes) -> dict[str, Any] | None:
     try:
         command = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return command if isinstance(command, dict) else None

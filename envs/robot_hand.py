@@ -160,7 +160,7 @@ def _reset(
     it.parent.pos = model.body_pos[body] + turned.reshape(3, 3) @ axis * start
     it.axis, it.range, it.ref, it.springref = axis, [0.0, stroke], 0.0, 0.0
     it.stiffness, it.damping, it.armature, it.frictionloss = np.zeros(3), [DAMPING, 0.0, 0.0], ROTOR, 0.0
-    it.solref_limit = [0.005, 1.0]
+    it.solref_limit, it.margin = [0.005, 1.0], 0.0
 
 
 def _together(spec: mujoco.MjSpec, joints: tuple[str, ...], force: float) -> None:

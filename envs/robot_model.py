@@ -123,7 +123,7 @@ def set_drives(spec: mujoco.MjSpec, arm: Arm, drives: Drives) -> None:
     """A range, a rotor and a position servo `arm1` ... for each joint, in place."""
     for index, name in enumerate(arm.joints):
         joint = spec.joint(name)
-        joint.range, joint.limited = [drives.low[index], drives.high[index]], True
+        joint.range, joint.limited, joint.margin = [drives.low[index], drives.high[index]], True, 0.0
         joint.armature, joint.actfrclimited = drives.rotor[index], False
         servo = spec.add_actuator(name=f"arm{index + 1}", target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
         servo.set_to_position(kp=drives.stiffness[index], kv=drives.damping[index])

@@ -5,10 +5,10 @@ Nothing outside one folder is read or copied, nothing that is not a mesh or a pi
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ import mujoco
 
 from .errors import BadInput, one_line
 
-XML_MOST, FILES_MOST, BYTES_MOST = 8 << 20, 1000, 256 << 20
+XML_MOST, INCLUDED_MOST, FILES_MOST, BYTES_MOST = 8 << 20, 200, 1000, 256 << 20
 TRIAL_S, TRIAL_BYTES = 60, 8 << 30
-ASSETS = (".stl", ".obj", ".msh", ".png", ".ktx")
+ASSETS = {"mesh": (".stl", ".obj", ".msh"), "texture": (".png", ".ktx")}
 NOT_TAKEN = {
     "model": "another model inside", "attach": "another model inside", "plugin": "a plugin", "skin": "a skin",
     "flex": "something soft", "flexcomp": "something soft", "composite": "something soft", "hfield": "a height field",
@@ -28,7 +28,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
 import mujoco
 try:
-    mujoco.MjSpec.from_file(sys.argv[1]).compile()
+    sys.stdout.buffer.write(mujoco.MjSpec.from_file(sys.argv[1]).compile().paths)
 except Exception as error:
     sys.exit(f"said: {error}")
 """
@@ -58,32 +58,27 @@ def read(path: Path, root: Path | None = None) -> Source:
     root = path.parent if root is None else root.resolve()
     if not path.is_relative_to(root):
         raise BadInput(f"{path}: lies outside of {root}, the folder that was named for its files")
-    trees = list(_trees(path, path.parent, root, []))
-    assets: dict[str, Path] = {}
-    said: dict[str, str] = {}
-    for compiler in (each for tree in trees for each in tree.iter("compiler")):
-        said |= compiler.attrib
-    for name in _named(trees):
-        kind = "texturedir" if name.lower().endswith((".png", ".ktx")) else "meshdir"
-        folder = path.parent / said.get(kind, said.get("assetdir", ""))
-        assets[name] = _inside(path, name, folder, root, ASSETS)
-        if len(assets) > FILES_MOST:
-            raise BadInput(
-                f"{path}: names more than {FILES_MOST} files; take what the robot does not need out"
-            )
+    assets = _assets(path, root, _expanded(path, path.parent, root, []))
     total = sum(each.stat().st_size for each in set(assets.values()))
     if total > BYTES_MOST:
         raise BadInput(
             f"{path}: its files have {total >> 20} MB, {BYTES_MOST >> 20} are taken; make its meshes smaller"
         )
-    _try(path)
+    beyond = sorted(_read_by_mujoco(path) - set(assets.values()))
+    if beyond:
+        raise BadInput(
+            f"{path}: MuJoCo reads {one_line(beyond[0], 160)}, which is not where a mesh or texture of it is named; "
+            "name its folders in one compiler"
+        )
     return Source(path, root, assets)
 
 
-def _trees(path: Path, main: Path, root: Path, seen: list[Path]) -> Iterator[ET.Element]:
-    """The XML of a file and of all that it includes."""
-    if path in seen or len(seen) > FILES_MOST:
+def _expanded(path: Path, main: Path, root: Path, seen: list[Path]) -> ET.Element:
+    """The XML of a file, with all that it includes in place, as MuJoCo reads it."""
+    if path in seen:
         raise BadInput(f"{path}: is included more than once, which MuJoCo does not allow")
+    if len(seen) > INCLUDED_MOST:
+        raise BadInput(f"{seen[0]}: includes more than {INCLUDED_MOST} files; put them into one")
     seen.append(path)
     if path.stat().st_size > XML_MOST:
         raise BadInput(
@@ -99,27 +94,44 @@ def _trees(path: Path, main: Path, root: Path, seen: list[Path]) -> Iterator[ET.
     if tree.tag not in ("mujoco", "mujocoinclude"):
         hint = "; it is URDF: load it in MuJoCo and save it as MJCF" if tree.tag == "robot" else ""
         raise BadInput(f"{path}: is no MJCF, it begins with <{one_line(tree.tag, 40)}>{hint}")
-    yield tree
-    for element in tree.iter():
-        if element.tag in NOT_TAKEN:
+    for parent in list(tree.iter()):
+        parent[:] = [each for element in parent for each in _in_place(element, path, main, root, seen)]
+    return tree
+
+
+def _in_place(element: ET.Element, path: Path, main: Path, root: Path, seen: list[Path]) -> list[ET.Element]:
+    """The element, or what stands in the file that it includes: one beside the main file goes before one beside this file."""
+    if element.tag in NOT_TAKEN:
+        raise BadInput(
+            f"{path}: has {NOT_TAKEN[element.tag]} (<{element.tag}>), which is not taken in; take it out"
+        )
+    if element.tag != "include":
+        return [element]
+    name = element.get("file", "")
+    at = next((folder for folder in (main, path.parent) if (folder / name).is_file()), main)
+    return list(_expanded(_inside(path, name, at, root), main, root, seen))
+
+
+def _assets(path: Path, root: Path, tree: ET.Element) -> dict[str, Path]:
+    """Every file that meshes and textures name, and where MuJoCo looks for it: the last compiler that names a folder says."""
+    folders, found = {"mesh": "", "texture": ""}, {}
+    for compiler in tree.iter("compiler"):
+        said = compiler.attrib
+        if said.get("strippath", "false") != "false":
             raise BadInput(
-                f"{path}: has {NOT_TAKEN[element.tag]} (<{element.tag}>), which is not taken in; take it out"
+                f"{path}: its compiler has strippath, which is not taken in; name files where they lie"
             )
-        if element.tag == "include":
-            name = element.get("file", "")
-            folders = (main, path.parent)
-            at = next((folder for folder in folders if (folder / name).is_file()), main)
-            yield from _trees(_inside(path, name, at, root), main, root, seen)
-
-
-def _named(trees: list[ET.Element]) -> Iterator[str]:
-    """Every file that meshes and textures name."""
-    for tree in trees:
-        for element in tree.iter():
-            if element.tag in ("mesh", "texture"):
-                yield from (
-                    value for key, value in element.attrib.items() if key.startswith("file") and value
+        for kind in folders:
+            folders[kind] = said.get(f"{kind}dir", said.get("assetdir", folders[kind]))
+    for element in (each for each in tree.iter() if each.tag in ASSETS):
+        for name in (value for key, value in element.attrib.items() if key.startswith("file") and value):
+            folder = path.parent / folders[element.tag]
+            found[name] = _inside(path, name, folder, root, ASSETS[element.tag])
+            if len(found) > FILES_MOST:
+                raise BadInput(
+                    f"{path}: names more than {FILES_MOST} files; take what the robot does not need out"
                 )
+    return found
 
 
 def _inside(path: Path, name: str, folder: Path, root: Path, kinds: tuple[str, ...] = ()) -> Path:
@@ -137,17 +149,15 @@ def _inside(path: Path, name: str, folder: Path, root: Path, kinds: tuple[str, .
     return at
 
 
-def _try(path: Path) -> None:
-    """Compile it in a process of its own, which may crash, hang or run out of memory."""
+def _read_by_mujoco(path: Path) -> set[Path]:
+    """The files of meshes and textures that MuJoCo reads, compiling it in a process of its own, which may crash, hang or run out of memory."""
     command = [sys.executable, "-c", TRIAL, str(path), str(TRIAL_BYTES)]
     try:
-        trial = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TRIAL_S)
+        trial = subprocess.run(command, capture_output=True, timeout=TRIAL_S)
     except subprocess.TimeoutExpired:
         raise BadInput(f"{path}: MuJoCo was not done with it after {TRIAL_S} s; make it smaller") from None
     if trial.returncode:
-        said = (
-            trial.stderr.rpartition("said: ")[2]
-            if "said: " in trial.stderr
-            else "it crashed or ran out of memory"
-        )
+        error = trial.stderr.decode("utf-8", "replace")
+        said = error.rpartition("said: ")[2] if "said: " in error else "it crashed or ran out of memory"
         raise BadInput(f"{path}: MuJoCo {mujoco.__version__} does not compile it: {one_line(said)}")
+    return {Path(os.fsdecode(name)).resolve() for name in trial.stdout.split(b"\0") if name}

@@ -54,11 +54,16 @@ def taken_in(name: str, robots: Path) -> Robot | None:
     file = robots / name / f"{name}.yaml"
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or not file.is_file():
         return None
-    if "\nprefix: " not in file.read_text(encoding="utf-8"):
+    if not _attached(file):
         raise BadInput(
             f"robot {name} is Genba's own: genba tasks new without --robot, then docs/add-a-cell.md, 'Another robot of Genba's'"
         )
     return read_robot(file)
+
+
+def _attached(file: Path) -> bool:
+    """Whether cells attach the robot of this YAML, as they do what was taken in, and do not include it."""
+    return file.is_file() and "\nprefix: " in file.read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -71,8 +76,11 @@ def taking(path: Path, robots: Path, root: Path | None = None, site: str = "") -
     name = robot_name(source.path)
     home = robots / name
     if home.exists():
+        own = "it is Genba's own, docs/add-a-cell.md says how a cell gets it"
+        if _attached(home / f"{name}.yaml"):
+            own = f"--robot {name} puts it into a cell"
         raise BadInput(
-            f'{source.path}: a robot {name} stands in {robots}; --robot {name} puts it into a cell, yours needs another name: <mujoco model="...">'
+            f'{source.path}: a robot {name} stands in {robots}; {own}; another one needs another name: <mujoco model="...">'
         )
     draft = Path(tempfile.mkdtemp(prefix=".taking-", dir=robots.parent))
     try:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
 import webbrowser
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..envs.errors import BadInput, UnknownName
 from ..envs.files import asset
 from ..envs.parameters import FILE, SPEC_SIGNS
 from ..envs.task import get_task, task_ids
+from ..safety.plan import chosen_seed
 from ..safety.suite import load_suite, suite_for
 from .load import BUILT_IN, load_policy
 from .panel import panel
@@ -139,11 +142,11 @@ def demo(
     speed: float = 1.0,
     say: Say | None = None,
 ) -> None:
-    """Play `what` (a task id, a run, a release or any policy of `genba check`) until Ctrl-C.
+    """Play `what` (a task id, a run, a release or any policy of `genba check`) until Ctrl-C, which this process ignores from then on.
 
     Args:
         task: the task, where `what` does not say it.
-        seed: seed base; the episodes are those of `genba check --seed` in the order of their numbers.
+        seed: seed base, 0 to 999,999; the episodes are those of `genba check --seed` in the order of their numbers.
         port: TCP port on 127.0.0.1; 0, or a busy one, takes another.
         browser: open the page where this machine has a screen.
         speed: simulated seconds per second.
@@ -157,10 +160,10 @@ def demo(
     if not 0 <= port <= 65535:
         raise BadInput(f"--port {port}: expected 0 to 65535 (0 takes a free one)")
     tell = say or _stderr
-    show = _show(what, task, seed)
+    show = _show(what, task, chosen_seed(seed))
     from ..envs.viewer import LiveViewer
 
-    with LiveViewer(show.model, asset("demo"), f"Genba: {show.task.id}", port) as viewer:
+    with _interrupted_once(), LiveViewer(show.model, asset("demo"), f"Genba: {show.task.id}", port) as viewer:
         if port and viewer.port != port:
             tell(f"port {port} is busy: took {viewer.port}")
         tell(f"{show.policy.name} plays {show.task.id} at {viewer.url}    Ctrl-C ends it")
@@ -174,6 +177,26 @@ def demo(
             tell("demo ended")
 
 
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """The first Ctrl-C interrupts, later ones are ignored to the process's end: the viewer's thread must end before the interpreter does."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def names_a_task(what: str) -> bool:
     """Whether it is a task's id, a variant of it, or an edited cell file."""
     return bool(FILE.match(what)) or SPEC_SIGNS.split(what)[0] in task_ids()
@@ -185,8 +208,10 @@ def _show(what: str, task: str | None, seed: int) -> Show:
             raise BadInput(f"{what}: a task already; --task is for a policy that does not say its own")
         what, task = "scripted", what
     try:
-        policy = load_policy(what, task or "")
-    except UnknownName:
+        policy = load_policy(what, task or "", keep=False)
+    except UnknownName as error:
+        if error.kind != "policy":
+            raise
         raise UnknownName("task, run or release", what, [*task_ids(), *BUILT_IN]) from None
     job, suite = get_task(policy.task), load_suite(suite_for(policy.task))
     binding = suite.bind(job)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from ..safety.constraints import Constraint
+from ..safety.words import languages, load_words
 from .show import Ended, Show
 
 WORST_FIRST = ("breach", "warned", "clean")
@@ -35,8 +37,20 @@ def panel(show: Show) -> dict[str, Any]:
         "last": {**_brief(show.ended[-1]), "margins": _margins(show.ended[-1])} if show.ended else None,
         "tally": show.tally,
         "disturbances": list(worlds.disturbances),
+        "words": _words(task.reasons[1:], tuple(worlds.disturbances)),
         "playing": _condition(*show.playing),
         "chosen": _condition(*show.chosen),
+    }
+
+
+@lru_cache(maxsize=1)
+def _words(outcomes: tuple[str, ...], disturbances: tuple[str, ...]) -> dict[str, dict[str, dict[str, str]]]:
+    """What reports call outcomes and disturbances, by language."""
+    found = {language: load_words(language) for language in languages()}
+    kinds = {"outcome": outcomes, "disturbance": disturbances}
+    return {
+        language: {kind: {name: words.name(kind, name) for name in names} for kind, names in kinds.items()}
+        for language, words in found.items()
     }
 
 

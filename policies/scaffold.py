@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..envs.errors import BadInput
+from ..envs.errors import BadInput, one_line
 from ..envs.files import asset, atomic_write_text, writing
 from ..envs.task import task_ids
 
 if TYPE_CHECKING:
     from ..envs.robot_survey import Finding
 
-NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)+$")
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")
 PARTS = {
     "task.py.txt": "envs/tasks/{module}.py",
     "expert.py.txt": "envs/experts/{module}.py",
@@ -78,12 +78,21 @@ def scaffold_with(
 ) -> tuple[list[Path], tuple[Finding, ...]]:
     """A new cell with a robot of the user's own: the path of its MJCF, or the name of one that was taken in; returns files and the list.
 
+    Without a `robot` it is Genba's, and the list is empty.
+
     Args:
         files: the folder that holds all of the robot's files, where that is not the MJCF's own.
         site: the site where the tool sits, where the MJCF's own words do not say.
 
     Raises BadInput and UnknownName; nothing is written then.
     """
+    said = files is not None or bool(site)
+    if not robot:
+        if said:
+            raise BadInput(
+                "--robot-files and --tool-site say more of the MJCF that --robot names; give --robot, too"
+            )
+        return scaffold(task_id, root), ()
     from ..envs.robot_cell import words_of
     from ..envs.robot_reach import place_of
     from ..envs.robot_taking import taken_in, taking
@@ -91,6 +100,10 @@ def scaffold_with(
     written = _places(task_id, root)
     robots = (root or asset().parent) / "assets" / "robots"
     if (own := taken_in(robot, robots)) is not None:
+        if said:
+            raise BadInput(
+                f"robot {robot} was taken in already, so --robot-files and --tool-site say nothing; leave them out"
+            )
         return scaffold(task_id, root, words_of(own, place_of(own))), ()
     try:
         with writing(robots), taking(Path(robot), robots, files, site) as taken:
@@ -106,8 +119,10 @@ def scaffold_with(
 def _places(task_id: str, root: Path | None) -> dict[str, Path]:
     """Where each part goes, which is free."""
     root = root or asset().parent
-    if not NAME.match(task_id):
-        raise BadInput(f"'{task_id}': expected two words or more in lower case with hyphens, as box-fold")
+    if not NAME.fullmatch(task_id):
+        raise BadInput(
+            f"'{one_line(task_id, 80)}': expected two words or more in lower case with hyphens, as box-fold"
+        )
     if task_id in task_ids():
         raise BadInput(f"'{task_id}': there is such a task already; choose another name")
     if not (root / "tests" / "cells").is_dir():

@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 
 def serve(what: str, task: str = "", port: int = 0, say: Say = print) -> None:
     """Serve the policy `what` until Ctrl-C; says its address first. Raises UnknownName, BadInput."""
-    policy = load_policy(what, task)
+    policy = load_policy(what, task, keep=False)
     with server_of(policy, port) as server:
         where = f"ws://{HOST}:{server.socket.getsockname()[1]}"
         say(f"{policy.name} for {policy.task} at {where}    next: genba check {where}    Ctrl-C ends it")

@@ -22,18 +22,26 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
+from genba import cli
 from genba.envs import page
+from genba.envs.disturbances import disturbances_for
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.files import asset
-from genba.envs.task import get_task
+from genba.envs.task import get_task, task_ids
 from genba.envs.viewer import LiveViewer
+from genba.policies import demo as module
 from genba.policies.demo import Pace, Stage, demo, names_a_task
 from genba.policies.panel import panel
 from genba.policies.show import Show
 from genba.safety.episodes import Loop
 from genba.safety.plan import Episode
 from genba.safety.suite import load_suite
+from genba.safety.words import load_words
 
 FLAGS = """--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update
 --disable-sync --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader""".split()
@@ -119,7 +127,12 @@ def test_margins_so_far_only_sink(show: Show) -> None:
         if not show.over:
             assert (show.margins <= before)[~np.array(late)].all()
             before = show.margins
-    assert {limit["state"] for limit in panel(show)["limits"]} <= {"clean", "idle", "warned", "breach"}
+    sunk = show.margins <= before
+    assert sunk[~np.array(late)].all(), "the end of an episode takes no margin back"
+    states = {limit["id"]: limit["state"] for limit in panel(show)["limits"]}
+    assert set(states.values()) == {"clean"}, (
+        "the expert breaks no limit, and after its success each has applied"
+    )
 
 
 @pytest.mark.parametrize("touch", ["push", "knock"])
@@ -192,7 +205,10 @@ def test_the_pace_is_the_wall_clock() -> None:
     assert 0.4 / (now - start) <= pace.measured <= 1.001 * pace.speed
 
 
-@pytest.mark.parametrize("wrong", [{"speed": 0.0}, {"speed": float("nan")}, {"port": 70_000}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"speed": 0.0}, {"speed": float("nan")}, {"port": 70_000}, {"seed": -1}, {"seed": 99999999999999}],
+)
 def test_a_senseless_number_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="expected"):
         demo("kit-pick", browser=False, **wrong)
@@ -210,6 +226,25 @@ def test_a_variant_is_shown_as_a_task_is() -> None:
 def test_an_unknown_name_lists_the_tasks() -> None:
     with pytest.raises(UnknownName, match="kit-pick"):
         demo("kitpick", browser=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "unknown"),
+    [(["scripted", "--task", "kit-pik"], "unknown task 'kit-pik'"), (["kit-pick:foo"], "'foo'")],
+)
+def test_the_name_that_is_unknown_is_the_one_that_is_named(words: list[str], unknown: str) -> None:
+    result = CliRunner().invoke(cli.app, ["demo", "--no-browser", *words])
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    assert unknown in result.stderr and "unknown task, run or release" not in result.stderr
+
+
+def test_watching_a_release_or_a_file_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = asset("policies", "conveyor-sort")
+    shutil.copy(released / "policy.onnx", tmp_path / "mine.onnx")
+    monkeypatch.chdir(tmp_path)
+    for what in (str(released), "mine.onnx"):
+        module._show(what, "conveyor-sort", 0).tick()
+        assert [each.name for each in tmp_path.iterdir()] == ["mine.onnx"]
 
 
 def get(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
@@ -310,6 +345,37 @@ def test_the_page_is_local_and_strangers_get_nothing(live: Playing) -> None:
         assert get(live.url + path, Origin="http://evil.example")[0] == 403
         assert get(live.url + path, Host="evil.example")[0] == 403
     assert get(live.url + "drop")[0] == 403
+    assert get(live.url + 5000 * "a" + ".html")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([("Host", "127.0.0.1:80")], 200),
+        ([("Host", "127.0.0.1:80"), ("Origin", "http://localhost:80")], 200),
+        ([], 403),
+        ([("Host", "127.0.0.1:80"), ("Host", "127.0.0.1:80")], 403),
+        (
+            [("Host", "127.0.0.1:80"), ("Origin", "http://localhost:80"), ("Origin", "http://localhost:80")],
+            403,
+        ),
+    ],
+)
+def test_a_header_that_comes_twice_is_refused(headers: list[tuple[str, str]], status: int) -> None:
+    answer = page.Page(asset("demo"), 80).answer(
+        nobody, cast(ServerConnection, None), Request("/", Headers(headers))
+    )
+    assert answer is not None and answer.status_code == status
+
+
+def nobody(connection: ServerConnection, request: Request) -> Response:
+    return Response(404, "Not Found", Headers())
+
+
+def test_what_is_no_command_is_none_of_ours() -> None:
+    assert page._parsed('{"do": "push"}') == {"do": "push"}
+    for text in ("[" * 200_000, "[]", "{", "9" * 5000, b"\xff"):
+        assert page._parsed(text) is None
 
 
 def test_commands_from_the_page_arrive_and_nonsense_does_not(show: Show) -> None:
@@ -331,6 +397,19 @@ def test_every_word_exists_in_both_languages() -> None:
     used = set(re.findall(r'data-word="(\w+)"', asset("demo", "index.html").read_text()))
     used |= set(re.findall(r'say\("(\w+)"', asset("demo", "demo.js").read_text()))
     assert used <= words["en"].keys()
+
+
+def test_every_outcome_and_disturbance_has_a_word_in_both_languages(show: Show) -> None:
+    for language in ("en", "ja"):
+        words = load_words(language)
+        for task in map(get_task, task_ids()):
+            known = {f"outcome.{each}" for each in task.reasons[1:]}
+            known |= {f"disturbance.{each}" for each in disturbances_for(task)}
+            assert known <= words.sentences.keys(), task.id
+    said = panel(show)["words"]["ja"]
+    assert said["outcome"].keys() == set(show.task.reasons[1:])
+    assert said["disturbance"].keys() == set(show.worlds.disturbances)
+    assert (said["outcome"]["dropped"], said["disturbance"]["push"]) == ("部品落下", "押し")
 
 
 @pytest.mark.skipif(
@@ -365,6 +444,11 @@ def test_the_browser_shows_the_robot_and_the_numbers_of_a_check(
         tab.dispatch_event("#pause", "click")
         until(f"episode > {touched}")
         assert tab.is_hidden("#stamp") and tab.is_hidden("#untrusted")
+        tab.dispatch_event("#language", "click")
+        tab.wait_for_function(
+            "() => document.querySelector('#disturbance option[value=push]').textContent === '押し'"
+        )
+        assert "成功" in tab.evaluate("() => [...at('dots').children].map((dot) => dot.title).join()")
         history = tab.evaluate("() => window.panel().history")
         assert [each["touched"] for each in history if each["episode"] == touched] == [True]
         browser.close()
@@ -383,6 +467,32 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
         said, errors = found.process.communicate(timeout=30)
         assert found.process.returncode == 0
         assert errors.strip() == "demo ended" and said == ""
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.002, 0.05])
+def test_a_second_ctrl_c_changes_nothing(gap_s: float) -> None:
+    with playing() as found:
+        time.sleep(0.5)
+        found.process.send_signal(signal.SIGINT)
+        time.sleep(gap_s)
+        found.process.send_signal(signal.SIGINT)
+        said, errors = found.process.communicate(timeout=30)
+        assert (found.process.returncode, errors.strip(), said) == (0, "demo ended", "")
+
+
+def test_only_the_first_ctrl_c_interrupts() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with module._interrupted_once():
+            pass
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with module._interrupted_once():
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def is_local(url: str, port: int) -> bool:

@@ -1,14 +1,16 @@
-"""An error of the simulator in one world is a fault of that world and of no other."""
+"""An error of the simulator in one world is a fault of that world and of no other; a model's bytes are its own wherever its files lie."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from genba.envs.engine import Engine
+from genba.envs.engine import Engine, model_bytes
 from genba.envs.streams import Streams
 from genba.envs.task import FAULT, Start, get_task
 from genba.envs.worlds import Worlds
@@ -90,3 +92,35 @@ def test_an_episode_that_cannot_start_ends_as_a_fault(monkeypatch: pytest.Monkey
     worlds.step(task.expert(worlds.observation()))
     assert worlds.done.tolist() == [world == SICK for world in range(N)] and worlds.reason[SICK] == FAULT
     assert np.isfinite(worlds.observation()[~worlds.done]).all()
+
+
+def with_mesh(folder: Path, size: float = 1.0) -> mujoco.MjModel:
+    """A model of two meshes whose files lie in `folder`."""
+    (folder / "meshes").mkdir(parents=True, exist_ok=True)
+    corners = size * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    rows = [f"v {x} {y} {z}" for x, y, z in corners] + ["f 1 3 2", "f 1 2 4", "f 1 4 3", "f 2 3 4"]
+    for name in "ab":
+        (folder / "meshes" / f"{name}.obj").write_text("\n".join(rows))
+    path = folder / "cell.xml"
+    path.write_text(
+        '<mujoco><compiler meshdir="meshes"/><asset><mesh file="a.obj"/><mesh file="b.obj"/></asset>'
+        '<worldbody><body><freejoint/><geom type="mesh" mesh="a"/><geom type="mesh" mesh="b"/></body></worldbody></mujoco>'
+    )
+    return mujoco.MjModel.from_xml_path(str(path))
+
+
+def test_the_bytes_of_a_model_do_not_know_where_its_files_lie(tmp_path: Path) -> None:
+    here, there = with_mesh(tmp_path / "a"), with_mesh(tmp_path / "some" / "where" / "else")
+    paths = here.paths
+    assert paths != there.paths and model_bytes(here) == model_bytes(there)
+    assert here.paths == paths and here.mesh_pathadr.tolist() != [-1, -1], "the model is as it was"
+    assert model_bytes(with_mesh(tmp_path / "a", size=2.0)) != model_bytes(there)
+    there.opt.timestep *= 2.0
+    assert model_bytes(here) != model_bytes(there)
+
+
+def test_the_bytes_of_a_model_without_files_are_those_that_mujoco_saves() -> None:
+    model = made()[0].model
+    saved = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, saved)
+    assert model_bytes(model) == saved.tobytes()

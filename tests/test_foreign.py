@@ -130,10 +130,44 @@ class Worthless(AntEnv):
         return seen, None, ended, late, info
 
 
+class Sticks(AntEnv):
+    """Cannot be closed."""
+
+    def close(self) -> None:
+        raise RuntimeError("stuck")
+
+
+class SticksLater(AntEnv):
+    """Cannot be closed once it was played for a while."""
+
+    def close(self) -> None:
+        if self.data.time > 0.5:
+            raise RuntimeError("stuck")
+
+
+class Bounded(AntEnv):
+    """Its space of that name has these bounds."""
+
+    space, low, high = "action_space", np.full(8, np.nan, np.float32), np.ones(8, np.float32)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        setattr(self, self.space, gymnasium.spaces.Box(self.low, self.high, dtype=np.float32))
+
+
+class Narrow(Bounded):
+    low = high = np.zeros(0, np.float32)
+
+
+class Hazy(Bounded):
+    space, low, high = "observation_space", np.full(105, -1.0, np.float32), np.full(105, np.nan, np.float32)
+
+
 ENTRIES = {
     each.__name__.removesuffix("Env"): each
     for each in (
         AntEnv, Raises, Hides, Says, Blind, BlindAtOnce, Mumbles, Exits, ExitsAtOnce, ExitsWhenMade, Cuts, Worthless,
+        Sticks, SticksLater, Bounded, Narrow, Hazy,
     )
 }  # fmt: skip
 
@@ -417,6 +451,11 @@ def test_rates_that_are_no_whole_numbers_are_kept() -> None:
         (["--task", "conveyor-sort", "--suite", "generic"], "unknown disturbance of conveyor-sort"),
         (["--env", "genba-test/Raises-v0"], "the environment failed (RuntimeError: out of luck)"),
         (["--env", "genba-test/Mumbles-v0"], "is_success is 'no', expected true, false or a number"),
+        (["--env", "genba-test/Sticks-v0"], "cannot be closed (RuntimeError: stuck)"),
+        (["--env", "genba-test/SticksLater-v0"], "cannot be closed (RuntimeError: stuck)"),
+        (["--env", "genba-test/Bounded-v0"], "the bounds of its action are no numbers (nan)"),
+        (["--env", "genba-test/Narrow-v0"], "expected a action of one row of numbers"),
+        (["--env", "genba-test/Hazy-v0"], "the bounds of its observation are no numbers (nan)"),
         (["--env", "genba-test/Hides-v0"], "made 1 physics steps through mujoco.mj_step, expected 5"),
     ],
 )
@@ -424,6 +463,44 @@ def test_what_cannot_be_judged_is_one_line(here: Path, arguments: list[str], lin
     result = CliRunner().invoke(cli.app, ["check", "random", "--seed", "1", *arguments])
     assert result.exit_code == 2 and line in result.stderr
     assert result.stderr.splitlines()[-1].startswith("genba: ") and "Traceback" not in result.output
+
+
+def test_a_module_in_the_current_folder_is_found_and_a_missing_one_gets_no_hint_at_extras(here: Path) -> None:
+    (here / "genba_test_mine.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('Mine-v0', 'gymnasium.envs.mujoco.ant_v5:AntEnv', max_episode_steps=30)\n"
+    )
+    path = list(sys.path)
+    try:
+        assert ForeignTask("gym:genba_test_mine:Mine-v0").limit == 30
+    finally:
+        gymnasium.registry.pop("Mine-v0", None)
+        sys.modules.pop("genba_test_mine", None)
+    assert sys.path == path
+    with pytest.raises(
+        BadInput, match="No module named 'genba_test_none'.*importable from this folder"
+    ) as error:
+        ForeignTask("gym:genba_test_none:Mine-v0")
+    assert "pip install" not in str(error.value)
+
+
+def test_the_version_of_an_environment_does_not_know_where_its_files_lie(tmp_path: Path) -> None:
+    versions = []
+    for folder in (tmp_path / "a", tmp_path / "some" / "where"):
+        folder.mkdir(parents=True)
+        (folder / "x.obj").write_text(
+            "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+        )
+        ant = (Path(gymnasium.__file__).parent / "envs/mujoco/assets/ant.xml").read_text()
+        (folder / "ant.xml").write_text(ant.replace("<asset>", '<asset><mesh file="x.obj"/>', 1))
+        gymnasium.register(
+            "genba-test/Mesh-v0", AntEnv, max_episode_steps=30, kwargs={"xml_file": str(folder / "ant.xml")}
+        )
+        try:
+            versions.append(ForeignTask("gym:genba-test/Mesh-v0").version)
+        finally:
+            del gymnasium.registry["genba-test/Mesh-v0"]
+    assert versions[0] == versions[1]
 
 
 @pytest.mark.parametrize(

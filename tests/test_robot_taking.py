@@ -176,6 +176,17 @@ def test_a_hand_that_cannot_be_driven_makes_room_for_genbas(
         assert "six-axis/palm" not in bodies and "six-axis/genba/palm" in bodies
 
 
+def test_a_margin_of_its_joints_does_not_keep_the_fingers_open(tmp_path: Path) -> None:
+    robots = tmp_path / "assets" / "robots"
+    robots.mkdir(parents=True)
+    wide = ('<joint armature="0.1" damping="2"/>', '<joint armature="0.1" damping="2" margin="0.1"/>')
+    with taking(edited(SIX, tmp_path / "arm", wide), robots) as taken:
+        model = house.compiled(taken.robot)
+    joints = [*taken.robot.joints, *taken.robot.gripper.joints]
+    assert [float(model.joint(name).margin[0]) for name in joints] == [0.0] * len(joints)
+    house.test_grip_opens_and_closes_symmetrically(taken.robot, model, mujoco.MjData(model))
+
+
 # Chains
 
 

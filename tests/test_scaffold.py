@@ -102,6 +102,18 @@ def test_an_arm_that_cannot_be_taken_in_is_one_line_and_leaves_nothing(clone: Pa
     assert tree(clone) == before
 
 
+def test_options_that_say_nothing_are_refused(clone: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "third.xml"
+    mine.write_text((ARMS / "seven" / "seven.xml").read_text().replace('model="seven"', 'model="third"'))
+    scaffold_with("third-first", str(mine), clone)
+    before = tree(clone)
+    for robot, said in (("", "give --robot, too"), ("third", "was taken in already")):
+        for options in (("--tool-site", "pinch"), ("--robot-files", str(tmp_path))):
+            run = new(clone, "third-second", *(["--robot", robot] if robot else []), *options)
+            assert run.returncode == 2 and said in run.stderr and run.stderr.count("\n") == 1, run.stderr
+    assert tree(clone) == before
+
+
 def test_what_stands_is_not_touched(clone: Path) -> None:
     (clone / "assets" / "suites" / "tray-turn.yaml").write_text("mine")
     with pytest.raises(BadInput, match="stands already"):
@@ -109,7 +121,9 @@ def test_what_stands_is_not_touched(clone: Path) -> None:
     assert not (clone / "envs" / "tasks" / "tray_turn.py").exists()
 
 
-@pytest.mark.parametrize("name", ["kit-pick", "Box-Fold", "box", "box_fold", "../x-y", "", "a-", "1-a"])
+@pytest.mark.parametrize(
+    "name", ["kit-pick", "Box-Fold", "box", "box_fold", "../x-y", "", "a-", "1-a", "odd-cell2\n"]
+)
 def test_a_name_that_cannot_be_one_is_refused(clone: Path, name: str) -> None:
     with pytest.raises(BadInput) as error:
         scaffold(name, clone)

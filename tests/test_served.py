@@ -28,6 +28,7 @@ from websockets.typing import Origin
 import genba
 from genba import cli
 from genba.envs.errors import BadInput
+from genba.envs.files import asset
 from genba.envs.task import Task
 from genba.policies.contract import contract_of
 from genba.policies.load import LoadedPolicy, load_for_check, load_for_report, load_policy
@@ -262,6 +263,12 @@ def serving(policy: LoadedPolicy) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_serving_a_release_writes_nothing(here: Path) -> None:
+    with process("-m", "genba.cli", "serve", str(asset("policies", TASK)), "--port") as url:
+        closed(load_policy(url))
+    assert not list(here.iterdir())
 
 
 def test_a_server_says_what_went_wrong_and_lives_on() -> None:

@@ -25,6 +25,10 @@ function nameOf(limit) {
   return (words.names[language] || {})[limit.id] || limit.title[language];
 }
 
+function wordFor(kind, id) {
+  return last.words[language][kind][id] ?? say(id); // an episode that is running has no outcome yet
+}
+
 function send(command) {
   if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(command));
 }
@@ -86,12 +90,12 @@ function drawLimit(limit, closest) {
 function drawEpisode(message) {
   at("task").textContent = message.title[language];
   const { disturbance, severity } = message.playing;
-  at("policy").textContent = message.policy + (severity ? ` · ${disturbance}, ${say("severity", severity)}` : "");
+  at("policy").textContent = message.policy + (severity ? ` · ${wordFor("disturbance", disturbance)}, ${say("severity", severity)}` : "");
   at("number").textContent = message.episode;
   at("seed").textContent = message.seed;
   at("time").textContent = message.time_s.toFixed(1) + " s";
   at("horizon").textContent = say("of", message.horizon_s);
-  at("reason").textContent = say(message.reason);
+  at("reason").textContent = at("reason").title = wordFor("outcome", message.reason);
   at("reason").dataset.kind = { running: "running", success: "success" }[message.reason] || "failure";
   at("elapsed").style.width = Math.min(100, (100 * message.time_s) / message.horizon_s) + "%";
   at("takt").style.left = Math.min(100, (100 * message.takt_s) / message.horizon_s) + "%";
@@ -115,7 +119,7 @@ function drawTally(message) {
   at("dots").replaceChildren(...message.history.map((one) => {
     const dot = document.createElement("i");
     dot.dataset.kind = one.touched ? "touched" : one.breaches.length ? "breach" : one.success ? "success" : "failure";
-    dot.title = `${say("episode")} ${one.episode} · ${say("seed")} ${one.seed} · ${say(one.reason)} ${one.breaches.join(", ")}`;
+    dot.title = `${say("episode")} ${one.episode} · ${say("seed")} ${one.seed} · ${wordFor("outcome", one.reason)} ${one.breaches.join(", ")}`;
     return dot;
   }));
   const { finished, succeeded, broke, touched } = message.tally;
@@ -128,7 +132,7 @@ function drawControls(message) {
   at("pause").textContent = say(message.paused ? "resume" : "pause");
   if (at("disturbance").childElementCount !== message.disturbances.length + 1) {
     const option = (value, text) => Object.assign(document.createElement("option"), { value, textContent: text });
-    at("disturbance").replaceChildren(option("none", say("none")), ...message.disturbances.map((d) => option(d, d)));
+    at("disturbance").replaceChildren(option("none", say("none")), ...message.disturbances.map((d) => option(d, wordFor("disturbance", d))));
     at("severity").replaceChildren(...[1, 2, 3, 4, 5].map((s) => option(s, say("severity", s))));
   }
   if (document.activeElement !== at("disturbance")) at("disturbance").value = message.chosen.disturbance;
