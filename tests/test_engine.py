@@ -114,7 +114,7 @@ def test_the_bytes_of_a_model_do_not_know_where_its_files_lie(tmp_path: Path) ->
     paths = here.paths
     assert paths != there.paths and model_bytes(here) == model_bytes(there)
     assert here.paths == paths and here.mesh_pathadr.tolist() != [-1, -1], "the model is as it was"
-    assert model_bytes(with_mesh(tmp_path / "a", size=2.0)) != model_bytes(there)
+    assert model_bytes(with_mesh(tmp_path / "b", size=2.0)) != model_bytes(there)
     there.opt.timestep *= 2.0
     assert model_bytes(here) != model_bytes(there)
 

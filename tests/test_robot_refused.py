@@ -26,7 +26,6 @@ BROKEN: dict[str, tuple[Path, list[tuple[str, str]], str]] = {
     "include itself": (SIX, [("looks.xml", "six.xml")], "included more than once"),
     "does not compile": (SIX, [('class="wrist" joint="bend"', 'class="wrist" joint="bent"')], "does not compile it"),
     "stripped": (SIX, [('meshdir="meshes"', 'strippath="true"'), ("foot.obj", "meshes/foot.obj")], "has strippath, which is not taken in"),
-    "picture as mesh": (SIX, [("foot.obj", "foot.png")], "no such file"),
     "plugin": (SIX, [("<equality>", '<extension><plugin plugin="mujoco.pid"/></extension><equality>')], "has a plugin"),
     "not an arm": (SEVEN, [('<joint name="j6" axis="0 1 0" limited="true" range="-120 120"/>', ""), ('<joint name="j7" axis="0 0 1"/>', ""), ('<motor joint="j6" ctrllimited="true" ctrlrange="-40 40"/>', ""), ('<motor joint="j7" ctrllimited="true" ctrlrange="-40 40"/>', "")], "5 joints in a row (j1, j2, j3, j4, j5)"),
     "no actuator": (SEVEN, [('<motor joint="j5"/>', "")], "no actuator drives j5"),
