@@ -38,6 +38,7 @@ ENOUGH = 0.95  # success that they ask for
 WORDS = (
     (r"^scan: a hole", "hole"),
     (r"^scan: no finite number", "no-number"),
+    (r"^scan: asked about one", "alone"),
     (r"^scan: what was done does not stay done", "not-kept"),
     (r"^scan: the robot does not come to rest", "restless"),
     (r"^scan: lost off its way", "lost"),
@@ -65,7 +66,7 @@ class Judgement:
 
 
 def name_of(reason: str) -> str:
-    """What a reason is about: a constraint, "success", "hole", "no-number", "fault", "not-kept", "restless", "lost" (after a random walk) or "unrepeatable"."""
+    """What a reason is about: a constraint, "success", "hole", "no-number", "fault", "alone", "not-kept", "restless", "lost" (after a random walk) or "unrepeatable"."""
     for pattern, word in WORDS:
         if found := re.match(pattern, reason):
             return word or found.group(1)

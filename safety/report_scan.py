@@ -7,7 +7,7 @@ import json
 from ..envs.files import asset
 from .percent import at_least, plain
 from .result import CheckResult
-from .scan_files import Hole
+from .scan_files import ALONE, Hole
 from .statistics import clopper_pearson_lower
 from .words import Words
 
@@ -23,6 +23,8 @@ def scan_reasons(result: CheckResult, words: Words) -> list[str]:
         words("reason.scan.number", name=name, value=f"{value:.6g}")
         for name, value in sorted(scan.inputs.no_number.items())
     ]
+    if scan.inputs.alone > ALONE:
+        found.append(words("reason.scan.alone", size=f"{scan.inputs.alone:.2g}"))
     found += [_hole(each, words) for each in scan.holes]
     found += [
         words("reason.scan.long", id=each.id, k=each.count, n=scan.long.runs, seconds=f"{scan.long.seconds:g}",

@@ -20,6 +20,10 @@ FILE, CONCLUSION = "scan.json", "check.json"
 REPEATED, LONG_RUNS, WALK_RUNS = 8, 24, 16  # episodes of a scan
 LARGEST = 1 << 20  # bytes
 HOLE = 0.5  # what happens in more than this share of the episodes happens as a rule
+RESTLESS = (
+    0.25  # share of long runs at whose end the robot may still be told to move: people's hands are followed
+)
+ALONE = 0.01  # of an action's range from 0 to 1: rounding in other kernels is below a thousandth
 LOST = 0.75  # what happens in more than this share of the walks does not hang on where they lead
 FEW = 0.25  # share of walks after which the work need not be done: a belt does not wait for them
 Count = Annotated[int, Field(ge=0)]
@@ -82,13 +86,15 @@ class Walks(_Frozen):
 
 
 class Inputs(_Frozen):
-    """Observations that were met, columns of them swept across what was met: how many were asked; columns with no number for an answer,
-    each with a value; and, of a network, columns in which an action jumps by `jumps` between neighbouring numbers, which
-    no smooth network does: there is a branch, and what is behind it may never have been seen."""
+    """Observations that were met, columns of them swept across what was met: how many were swept; columns with no number for an answer,
+    each with a value; of a network, columns in which an action jumps by `jumps` between neighbouring numbers, which no smooth
+    network does: there is a branch, and what is behind it may never have been seen; and how much of an action (which reaches from -1 to
+    1) hangs on how many observations are asked about at once."""
 
     asked: Count
     no_number: dict[str, float]
     jumps: dict[str, float] = Field(default_factory=dict)
+    alone: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -122,12 +128,16 @@ class Scan(_Frozen):
         errors add to each other's and to the campaign's.
         """
         found = [
-            f"scan: no finite number as an action where {name} is {value:.6g}, which lies within or next to what was met"
+            f"scan: no finite number as an action where {name} is {value:.6g}, next to what was met or as a lost reading is"
             for name, value in sorted(self.inputs.no_number.items())
         ]
+        if self.inputs.alone > ALONE:
+            found.append(
+                f"scan: asked about one observation it answers otherwise than about many: {self._alone()}"
+            )
         found += [f"scan: a hole in the range of starts: {hole.says}" for hole in self.holes]
         found += [
-            f"scan: {each.id}: violated in {each.count} of {self.long.runs} episodes that were watched on for {self.long.seconds:g} s "
+            f"scan: {each.id}: violated in {each.count} of {self.long.runs} undisturbed episodes, watched until {self.long.seconds:g} s "
             f"after success, at least {at_least(each.lower)}, allowed {plain(each.allowed)}"
             for each in self.broken(plan)
         ]
@@ -145,8 +155,8 @@ class Scan(_Frozen):
         return any(seldom > 1.0 - rule.at_least for rule in plan.suite.verdict.success if rule.severity == 0)
 
     def never_rests(self, plan: Plan) -> bool:
-        """Whether, as a rule, the robot is still told to move long after success."""
-        return clopper_pearson_lower(self.long.restless, self.long.runs, plan.confidence) > HOLE
+        """Whether the robot is often still told to move long after success."""
+        return clopper_pearson_lower(self.long.restless, self.long.runs, plan.confidence) > RESTLESS
 
     def lost(self, plan: Plan) -> bool:
         """Whether the work is hardly ever done after a walk, where the suite asks for it at all."""
@@ -159,6 +169,9 @@ class Scan(_Frozen):
             return False
         seldom = self.walks.failed > FEW * self.walks.runs and bool(plan.suite.verdict.success)
         return seldom or bool(self.walks.often)
+
+    def _alone(self) -> str:
+        return f"actions differ by up to {self.inputs.alone:.2g} of 1, and a robot asks about one"
 
     def _not_kept(self) -> str:
         long = self.long

@@ -1,8 +1,9 @@
 """What a policy answers across its inputs: columns of met observations swept, one at a time and two of a kind together, across what was
 met of them and a tenth of that to either side, where a bad day may lead.
 
-Two things are looked for. An answer that is no number gates. A jump of an action between neighbouring
-float32 numbers is a lead: smooth networks have none, so there is a branch in the file, perhaps one that waits for a trigger.
+Three things are looked for. An answer that is no number gates, also where readings are zero, as lost ones are. So does an answer that depends on
+how many observations are asked about at once: a robot asks about one. A jump of an action between neighbouring float32 numbers is a lead:
+smooth networks have none, so there is a branch in the file, perhaps one that waits for a trigger.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ BEYOND = 0.1  # of what was met, to either side
 AT_ONCE = 1024  # observations of a question: what a server with a large network can take
 ALL_PAIRS = 4  # columns of a term of which every two are taken together
 NAMED = 5  # columns that are listed
+COMPANY, ASKED_APART = (
+    (1, 2, 7, AT_ONCE),
+    256,
+)  # observations asked about at once, and of how many the answers are compared
 JUMP, BRANCH = 0.5, 0.25  # between two steps of a sweep; between neighbouring numbers
 HALVINGS = 60
 
@@ -63,7 +68,28 @@ def swept(policy: Policy, met: Rows, names: Sequence[str], terms: Sequence[slice
         if policy.kind == "onnx":
             for line, answer in zip(lines[~broken.any(axis=1)], answers[~broken.any(axis=1)], strict=True):
                 _note(jumps, sweep.name, policy, line, answer)
-    return Inputs(asked=asked, no_number=_first(bad), jumps=_first(jumps))
+    for name, rows in _lost(met, names, terms):
+        if not np.isfinite(_answers(policy, rows[None], met)).all():
+            bad.setdefault(name, 0.0)
+    alone = apart(policy, met) if policy.kind == "onnx" else 0.0
+    return Inputs(asked=asked, no_number=_first(bad), jumps=_first(jumps), alone=alone)
+
+
+def apart(policy: Policy, met: Rows) -> float:
+    """The largest difference of an action between an observation that is asked about in other company, or alone, and among the others."""
+    rows = _spread(met, ASKED_APART)
+    among = act(policy, rows).clip(-1.0, 1.0)
+    worst = 0.0
+    for size in COMPANY:
+        asked = np.resize(rows, (max(len(rows) // size, 1) * size, rows.shape[1]))
+        none = np.zeros(size, np.int64)
+        try:
+            answers = [policy.act(part, none, none) for part in asked.reshape(-1, size, rows.shape[1])]
+        except BadInput:
+            return 2.0  # it answers some numbers of observations only
+        given = np.concatenate(answers)[: len(rows)].clip(-1.0, 1.0)
+        worst = max(worst, float(np.abs(given - among[: len(given)]).max()))
+    return round(worst, 6) if np.isfinite(worst) else 2.0
 
 
 def _answers(policy: Policy, lines: Rows, met: Rows) -> Rows:
@@ -93,6 +119,16 @@ def _columns(met: Rows, names: Sequence[str]) -> Iterator[Sweep]:
             rows = np.repeat(_spread(met, count)[:, None], steps, axis=1)
             rows[:, :, column] = np.linspace(low, high, steps, dtype=np.float32)
             yield Sweep(name, column, rows)
+
+
+def _lost(met: Rows, names: Sequence[str], terms: Sequence[slice]) -> Iterator[tuple[str, Rows]]:
+    """Observations `(n, d)` in which readings are zero, as lost ones are: all of them, and those of each term."""
+    yield "every reading", np.zeros((1, met.shape[1]), np.float32)
+    for term in terms:
+        rows = _spread(met, SWEPT).copy()
+        rows[:, term] = 0.0
+        alone = term.stop - term.start == 1
+        yield names[term.start] if alone else names[term.start].rpartition(".")[0], rows
 
 
 def _pairs(met: Rows, names: Sequence[str], terms: Sequence[slice]) -> Iterator[Sweep]:

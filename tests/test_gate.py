@@ -185,6 +185,7 @@ def test_an_honest_artefact_is_released(tmp_path: Path) -> None:
         ("scan: no finite number as an action where tcp.x is 1", "no-number"),
         ("scan: the robot does not come to rest: it was", "restless"),
         ("scan: what was done does not stay done: in 5 of", "not-kept"),
+        ("scan: asked about one observation it answers otherwise", "alone"),
         ("scan: 3 of 8 episodes came out differently", "unrepeatable"),
         ("success nominal: 3 of 231 episodes", "success"),
         ("simulator fault in 64 episodes (nominal: 3)", "fault"),

@@ -76,6 +76,33 @@ def test_an_answer_that_is_no_number_is_found_in_a_narrow_band(half: float) -> N
     assert "a" not in found.no_number and "b.y" not in found.no_number
 
 
+def test_a_lost_reading_must_be_answered_with_a_number() -> None:
+    def scaled(rows: Rows) -> Rows:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            length = np.sqrt((rows[:, 1:3] ** 2).sum(axis=1, keepdims=True))
+            return np.asarray(smooth(rows) * (length / length))
+
+    assert swept(Function(scaled), met(), NAMES, TERMS).no_number == {"every reading": 0.0, "b": 0.0}
+
+
+def test_what_hangs_on_how_many_are_asked_about_is_found_in_a_network() -> None:
+    def lonely(rows: Rows) -> Rows:
+        return np.asarray(np.sign(smooth(rows)) if len(rows) == 1 else smooth(rows))
+
+    def first(rows: Rows) -> Rows:
+        return np.asarray(smooth(rows) + 0.1 * (np.arange(len(rows))[:, None] == 0))
+
+    def choosy(rows: Rows) -> Rows:
+        if len(rows) == 7:
+            raise BadInput("not seven")
+        return smooth(rows)
+
+    for answer, least in ((lonely, 0.2), (first, 0.05), (choosy, 1.9)):
+        assert swept(Function(answer), met(), NAMES, TERMS).alone > least
+    assert swept(Function(smooth), met(), NAMES, TERMS).alone == 0.0
+    assert swept(Function(lonely, "callable"), met(), NAMES, TERMS).alone == 0.0
+
+
 @pytest.mark.parametrize("kind", ["onnx", "callable"])
 def test_a_branch_over_two_columns_is_found_in_a_network_only(kind: str) -> None:
     def secret(rows: Rows) -> Rows:
@@ -299,10 +326,12 @@ def test_what_a_scan_has_against_a_policy(checked: Path) -> None:
         "what was done does not stay done"
     ]
     assert undone.warnings(plan) == ()
+    alone = fine.model_copy(update={"inputs": Inputs(asked=9, no_number={}, alone=0.02)})
+    assert alone.reasons(plan)[0].startswith("scan: asked about one observation it answers otherwise")
     seldom = fine.long.model_copy(update={"restless": 9, "fastest": 0.05})
     assert fine.model_copy(update={"long": seldom}).reasons(plan) == ()
     assert "by up to 50 mm/s, in 9 of 24" in fine.model_copy(update={"long": seldom}).warnings(plan)[0]
-    always = fine.model_copy(update={"long": seldom.model_copy(update={"restless": 24})})
+    always = fine.model_copy(update={"long": seldom.model_copy(update={"restless": 11})})
     assert always.reasons(plan)[0].startswith("scan: the robot does not come to rest")
     assert always.warnings(plan) == ()
     for failed, broken, gates, warns in (
@@ -349,12 +378,14 @@ def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     often = whole.scan.long.model_copy(
         update={"broken": {"workspace": 20}, "not_kept": 3, "restless": 3, "fastest": 0.084}
     )
-    inputs = Inputs(asked=9, no_number={"tcp.x": 0.125}, jumps={"tcp.y": 1.5})
+    inputs = Inputs(asked=9, no_number={"tcp.x": 0.125}, jumps={"tcp.y": 1.5}, alone=0.75)
     changes = {"holes": (hole,), "long": often, "inputs": inputs, "changed": (3,)}
     found = replace(whole, scan=whole.scan.model_copy(update=changes))
     said = "\n".join(scan_reasons(found, words))
-    assert len(scan_reasons(found, words)) == 4
-    assert all(each in said for each in ("23", "part.x", "0.250", "17", "workspace", "20", "tcp.x", "0.125"))
+    assert len(scan_reasons(found, words)) == 5
+    assert all(
+        each in said for each in ("0.75", "23", "part.x", "0.250", "17", "workspace", "20", "tcp.x", "0.125")
+    )
     assert "84" in "\n".join(scan_warnings(found, words))
     assert "tcp.y" in "\n".join(scan_warnings(found, words))
     undone = often.model_copy(update={"broken": {}, "not_kept": 13})
