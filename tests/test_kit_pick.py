@@ -62,7 +62,9 @@ def test_the_policy_is_told_whose_grasp_a_shape_takes(task: KitPick) -> None:
     np.testing.assert_array_equal(MORE.round, MORE.round[LIKE])
 
 
-@pytest.mark.parametrize("spec", [MIXED, "kit-pick:hard,part.kinds=5,part.others=4"])
+@pytest.mark.parametrize(
+    "spec", [MIXED, pytest.param("kit-pick:hard,part.kinds=5,part.others=4", marks=pytest.mark.long)]
+)
 def test_the_expert_works_among_mixed_parts(spec: str) -> None:
     task = get_task(spec)
     assert isinstance(task, KitPick)
@@ -111,7 +113,7 @@ def test_a_policy_is_told_of_whoever_is_nearer() -> None:
 
 
 def test_the_expert_works_beside_a_colleague_and_a_touch_is_a_cost() -> None:
-    task, n = get_task("kit-pick,colleague=2"), 32
+    task, n = get_task("kit-pick,colleague=2"), 20
     worlds, touches = started(task, n), 0
     while not worlds.done.all():
         worlds.step(task.expert(worlds.observation()))

@@ -21,7 +21,7 @@ from genba.envs.terms import norm_xy, wrap
 from genba.envs.worlds import Worlds
 
 CLUTTER = "kit-pick,vision=1,part.kinds=5,part.others=4"
-SEEING = ("kit-pick,vision=1", "conveyor-sort,vision=1", CLUTTER)
+SEEING = ("kit-pick,vision=1", "conveyor-sort,vision=1", pytest.param(CLUTTER, marks=pytest.mark.long))
 FIRST = 2_000_050_000
 ORANGE, BLUE = np.array([0.93, 0.44, 0.10]), np.array([0.13, 0.36, 0.62])
 

@@ -206,7 +206,7 @@ def test_a_scan_that_was_altered_is_found_out(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs" / TASK / "scanned")
     checked = check(FilePolicy(run), suite=easy_suite(), seed=5, scan=True)
     assert checked.passed and checked.scan is not None
-    made = release(run, tmp_path / "releases").folder
+    made = release(run, tmp_path / "releases", scanned=checked.scan).folder
     assert (made / "evidence" / FILE).is_file()
     write_scan(checked.folder, checked.scan.model_copy(update={"suspects": checked.scan.suspects + 1}))
     with pytest.raises(Refused, match="is not the scan that check.json was concluded with"):

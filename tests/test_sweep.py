@@ -59,11 +59,10 @@ def test_one_violation_of_a_rare_limit_is_not_within_but_shows_nothing_at_one_pe
 def test_a_sweep_finds_where_the_expert_breaks_and_says_so_twice_alike() -> None:
     policy = load_policy("scripted", "conveyor-sort")
     found = sweep(policy, axes=("sensor-bias",), episodes=8, threads=1)
+    assert sweep(policy, axes=("sensor-bias",), episodes=8, threads=2).as_json() == found.as_json()
     (axis,) = found.axes
     assert axis.high is not None and 0.0 < axis.low < axis.high and axis.unit == "m"
     assert axis.high_value == pytest.approx({4.0: 0.004, 5.0: 0.008}.get(axis.high, axis.high_value))
-    again = [sweep(policy, axes=("belt-speed",), episodes=4, threads=threads).as_json() for threads in (1, 2)]
-    assert again[0] == again[1]
     assert "sensor-bias" in found.table() and "no verdict" in found.table()
     whole = {probe.severity for probe in axis.probes if probe.severity % 1.0}
     assert whole or axis.low % 1.0 == 0.0
