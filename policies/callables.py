@@ -6,7 +6,6 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, UnknownName, one_line
 from ..envs.files import sha256_file
+from ..envs.foreign import importing_from_here
 
 Rows = NDArray[np.float32]
 NUMBERS = "fiu"
@@ -102,10 +102,9 @@ def _file_of(module_name: str) -> Path | None:
 
 
 def _imported(spec: str, module_name: str) -> ModuleType:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
     try:
-        return importlib.import_module(module_name)
+        with importing_from_here():
+            return importlib.import_module(module_name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001
@@ -113,6 +112,3 @@ def _imported(spec: str, module_name: str) -> ModuleType:
         raise BadInput(
             f"{spec}: cannot import {module_name} ({reason}); it must be importable from this folder"
         ) from None
-    finally:
-        with suppress(ValueError):  # the module may have taken it out, or put others before it
-            sys.path.remove(here)

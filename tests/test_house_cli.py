@@ -198,3 +198,10 @@ def test_doctor_survives_a_look_that_breaks() -> None:
 def test_an_option_that_would_do_nothing_or_harm_is_refused(arguments: tuple[str, ...], says: str) -> None:
     result = call(*arguments)
     assert result.exit_code == 2 and says in result.stderr and result.stdout == ""
+
+
+@pytest.mark.parametrize("verb", [["check", "zero", "--task", "kit-pick"], ["bench", "envs", "kit-pick"]])
+@pytest.mark.parametrize("threads", ["-1", "1000000000000"])
+def test_threads_that_no_machine_has_are_one_line(verb: list[str], threads: str) -> None:
+    result = call(*verb, "--threads", threads)
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and "--threads" in result.stderr

@@ -333,3 +333,14 @@ def test_only_comparisons_that_must_always_hold_count_as_demanded() -> None:
         "always (part.speed <= 1) and always (eventually [0, 0.1] (tcp.speed <= 2)) and always (a.b > 1 implies a.c < 2)"
     )
     assert [demanded for _, demanded in comparisons(formula)] == [True, False, False, False]
+
+
+def test_where_nothing_can_be_written_no_page_is_made(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = written(tmp_path, task, small(20)), list[object]()
+    monkeypatch.setattr("genba.safety.report.page", lambda *given: asked.append(given))
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(BadInput, match="cannot be written"):
+        report(folder, out=tmp_path / "file" / "report.html")
+    assert not asked
