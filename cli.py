@@ -671,7 +671,12 @@ def bench_gate(
     clean: Annotated[bool, typer.Option(help="Whether it errs on clean policies, too.")] = True,
     out: Annotated[Path, typer.Option(help="Where gate-benchmark.md goes.")] = Path("docs"),
     seed: Annotated[int, typer.Option(help="0 to 999 fixes all episodes.")] = 0,
-    threads: Threads = 0,
+    threads: Annotated[
+        int,
+        typer.Option(
+            help="Verdicts at a time; 0: as many as cores. Never changes a result.", min=0, max=1024
+        ),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """How well the gate catches planted defects, and how often it errs. Goes on where it stopped."""

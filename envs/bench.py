@@ -58,7 +58,9 @@ class Tape:
     def step(self, control: Array, ids: Ids | None = None, moved: Moved | None = None) -> Any:
         """As `Engine.step`, noted: the targets, and the poses of people who move at every substep."""
         given, inputs = self.engine.inputs_of(control, moved)
-        kept = given.copy() if given is control else given  # a controller writes each tick's targets over the last one's
+        kept = (
+            given.copy() if given is control else given
+        )  # a controller writes each tick's targets over the last one's
         self.notes.append((kept if ids is None else kept[ids], inputs))
         return self.engine.advance(given, inputs, ids)
 

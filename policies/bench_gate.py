@@ -28,11 +28,13 @@ from ..envs.files import (
     sha256_file,
     sha256_hex,
 )
+from ..envs.platform import cores
 from ..envs.task import Task, get_task
 from ..safety.mutants import MUTANTS, noticed
 from ..safety.progress import Say
 from ..safety.selftest import selftest
 from ..safety.suite import Suite, load_suite, suite_for
+from .at_once import at_once
 from .gate_artefacts import ARTEFACTS, Artefact, refused
 from .gate_clean import CLEAN, clean_policy
 from .gate_defects import CELLS, DEFECTS, SEVERITIES, Defect
@@ -49,6 +51,7 @@ RESULTS, PAGE = "results.jsonl", "gate-benchmark"
 RUNS, QUICK_RUNS = {"conveyor-sort": 5, "kit-pick": 1}, 1  # of each clean policy; 60 in all
 QUICK_CELL = "conveyor-sort"
 MIDDLE = 1
+THREADS = 1  # of the engine for one verdict; several are reached at a time
 Key = tuple[str, str, str, str]
 
 
@@ -83,7 +86,7 @@ def bench_gate(
         quick: middle severity only, each clean policy once.
         clean: ask for false alarms, too.
         seed: of all episodes; 0 to 999.
-        threads: engine threads, 0 for all processors.
+        threads: how much is found out at a time, with one engine thread each; 0 for as much as there are processors.
 
     Raises:
         BadInput: a seed that cannot be used.
@@ -95,15 +98,15 @@ def bench_gate(
         if task not in CELLS:
             raise UnknownName("task with planted defects", task, CELLS)
     cells = tuple(cell for cell in CELLS if cell in tasks) or ((QUICK_CELL,) if quick else CELLS)
-    bench = Bench(FOLDER / f"seed-{seed}", seed, threads)
+    bench = Bench(FOLDER / f"seed-{seed}", seed)
     jobs = [job for job in jobs_of(cells, quick) if clean or job.kind not in ("certificate", "clean")]
     known = bench.kept()
-    for number, job in enumerate(jobs, 1):
-        if job.key not in known:
-            known[job.key] = bench.find_out(job, known)
-            bench.keep(job, known[job.key])
+    left = [job for job in jobs if job.key not in known]
+    for number, (job, found) in enumerate(at_once(bench.find_out, left, threads or cores()), 1):
+        known[job.key] = found
+        bench.keep(job, found)
         if say is not None:
-            say(f"gate {number} of {len(jobs)}: {' '.join(filter(None, job.key))}: {_said(known[job.key])}")
+            say(f"gate {number} of {len(left)}: {' '.join(filter(None, job.key))}: {_said(found)}")
     path = out / (f"{PAGE}-{'-'.join(cells)}.md" if tasks and cells != CELLS else f"{PAGE}.md")
     result = GateResult(tuple((job.key, known[job.key]) for job in jobs), cells, quick, seed, path)
     atomic_write_text(path, page(result))
@@ -146,7 +149,6 @@ class Bench:
 
     folder: Path
     seed: int
-    threads: int
 
     @cached_property
     def head(self) -> str:
@@ -187,33 +189,33 @@ class Bench:
             file.flush()
             os.fsync(file.fileno())
 
-    def find_out(self, job: Job, known: Mapping[Key, Mapping[str, Any]]) -> dict[str, Any]:
+    def find_out(self, job: Job) -> dict[str, Any]:
         """The result of a job."""
         if job.kind == "self-test":
             return {"wrong": [answer.id for answer in selftest() if not answer.ok]}
         if job.kind == "mutant":
             return {"red": list(noticed(job.id))}
         if job.kind == "artefact":
-            said = refused(job.id, Artefact(self.folder / "artefact", asset("policies", job.cell), job.cell))
-            return {"refused": bool(said), "says": said.replace(str(self.folder), "...")}
+            home = self.folder / "artefact" / job.id
+            said = refused(job.id, Artefact(home, asset("policies", job.cell), job.cell))
+            return {"refused": bool(said), "says": said.replace(str(home), "...")}
         task = get_task(job.cell)
         base = asset("policies", job.cell, POLICY).read_bytes()
         if job.kind == "defect":
             return self._defect(job, task, base)
-        policy = clean_policy(job.id, base, task, self.folder / "clean" / f"{job.cell}-{job.id}")
+        policy = clean_policy(job.id, base, task, self.folder / "clean" / "-".join(job.key))
         if job.kind == "certificate":
-            return certify(policy, task, self.seed, self.threads).as_json()
+            return certify(policy, task, self.seed, THREADS).as_json()
         seed = 1000 * self.seed + 100 + int(job.level)
-        judged = outcome(apply_gate(policy, task, _suite(job.cell), seed, self.threads), frozenset())
-        return {**judged, "certified": known["certificate", job.id, job.cell, ""]["clean"]}
+        return outcome(apply_gate(policy, task, _suite(job.cell), seed, THREADS), frozenset())
 
     def _defect(self, job: Job, task: Task, base: bytes) -> dict[str, Any]:
         defect = next(each for each in DEFECTS if each.id == job.id)
         level = defect.levels[SEVERITIES.index(job.level)]
         home = self.folder / "planted" / f"{job.cell}-{job.id}-{job.level}"
         policy, suite = planted(defect, task, level, base, home), _suite(job.cell)
-        judged = apply_gate(policy, task, suite, 1000 * self.seed, self.threads)
-        others = simpler_gates(policy, task, suite, self.seed, self.threads)
+        judged = apply_gate(policy, task, suite, 1000 * self.seed, THREADS)
+        others = simpler_gates(policy, task, suite, self.seed, THREADS)
         return {**outcome(judged, defect.right), "others": others}
 
 

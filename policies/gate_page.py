@@ -37,7 +37,12 @@ class GateResult:
     @property
     def clean(self) -> list[Found]:
         """Runs of policies that the oracle certified."""
-        return [each for each in self.of("clean") if each[1]["certified"]]
+        return [each for each in self.of("clean") if each[0][1:3] in self.certified]
+
+    @property
+    def certified(self) -> frozenset[tuple[str, str]]:
+        """Policy and cell of what the oracle found clean."""
+        return frozenset(key[1:3] for key, found in self.of("certificate") if found["clean"])
 
     @property
     def sound(self) -> bool:
@@ -68,8 +73,8 @@ class GateResult:
                 for key, found in self.of("defect")
             ],
             "clean": [
-                {"id": f"{key[2]}/{key[1]}/{key[3]}",
-                 **{name: found[name] for name in ("certified", "verdict", "reasons", "seconds", "steps")}}
+                {"id": f"{key[2]}/{key[1]}/{key[3]}", "certified": key[1:3] in self.certified,
+                 **{name: found[name] for name in ("verdict", "reasons", "seconds", "steps")}}
                 for key, found in self.of("clean")
             ],
             "artefacts": [{"id": key[1], "refused": found["refused"]} for key, found in self.of("artefact")],
@@ -185,7 +190,7 @@ def _summary(result: GateResult) -> list[str]:
         "other. Caught is what does not get PASS; the reason is right when the verdict names one of",
         "the things that this defect does (listed in `policies/gate_defects.py`). Clean are variants of released policies that an oracle certified in "
         "other worlds at physics rate (`policies/gate_oracle.py`), without the gate's",
-        f"monitor, suites or statistics. Bounds are one-sided 95 % (Clopper-Pearson). {cores()} threads; a verdict took "
+        f"monitor, suites or statistics. Bounds are one-sided 95 % (Clopper-Pearson). {cores()} processors, one for each verdict, which took "
         f"{np.median(seconds):.0f} s (median) and {max(seconds):.0f} s at most"
         + (f"; a clean policy costs {np.median(steps) / 1e6:.1f} million physics steps." if steps else "."),
         "",

@@ -257,7 +257,6 @@ def canned(job: bench_gate.Job) -> dict[str, Any]:
             "caught": bad,
             "right": False,
             "reasons": [],
-            "certified": job.id != "pruned",
         }
     caught = job.id != "coarse"
     others = {"success": job.id == "slow", "control-rate": job.id in ("slow", "cuts-corner")}
@@ -269,7 +268,7 @@ def test_a_benchmark_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     asked: list[Any] = []
 
-    def find_out(self: Any, job: bench_gate.Job, known: Any) -> dict[str, Any]:
+    def find_out(self: Any, job: bench_gate.Job) -> dict[str, Any]:
         asked.append(job.key)
         if len(asked) == 30:
             raise KeyboardInterrupt
@@ -277,16 +276,16 @@ def test_a_benchmark_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(bench_gate.Bench, "find_out", find_out)
     with pytest.raises(KeyboardInterrupt):
-        bench_gate.bench_gate(tmp_path / "docs", quick=True)
+        bench_gate.bench_gate(tmp_path / "docs", quick=True, threads=1)
     kept = bench_gate.FOLDER / "seed-0" / bench_gate.RESULTS
     with kept.open("a") as file:
         file.write('\n{"head": "cut sho')  # power loss
     before = len(asked)
-    result = bench_gate.bench_gate(tmp_path / "docs", quick=True)
+    result = bench_gate.bench_gate(tmp_path / "docs", quick=True, threads=1)
     assert len(asked) == len(set(asked)) + 1  # only the one that was interrupted was asked twice
     assert asked[before] == asked[29]
     check_result(result)
-    bench_gate.bench_gate(tmp_path / "docs", quick=True)
+    bench_gate.bench_gate(tmp_path / "docs", quick=True, threads=1)
     assert len(asked) == len(set(asked)) + 1
 
 
@@ -294,8 +293,8 @@ def test_detection_alone_can_be_measured_on_the_policies_of_one_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench_gate.Bench, "find_out", lambda self, job, known: canned(job))
-    result = bench_gate.bench_gate(tmp_path, ["kit-pick"], quick=True, clean=False)
+    monkeypatch.setattr(bench_gate.Bench, "find_out", lambda self, job: canned(job))
+    result = bench_gate.bench_gate(tmp_path, ["kit-pick"], quick=True, clean=False, threads=1)
     assert result.page.name == "gate-benchmark-kit-pick.md"
     assert {key[2] for key, _ in result.of("defect")} == {"kit-pick"} and not result.of("clean")
     assert result.as_json()["genba"]["false_alarm"]["n"] == 0
