@@ -346,3 +346,14 @@ def test_the_rate_that_reports_name_is_the_one_that_was_measured() -> None:
     for language in languages():
         said = own_rate(load_words(language))
         assert all(f"{middle[name]}" in said for name in ("n", "caught", "by_scan"))
+
+
+@pytest.mark.long
+def test_the_quick_benchmark_meets_its_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = bench_gate.bench_gate(tmp_path, quick=True).as_json()
+    assert whole["genba"]["detection"]["rate"] >= 0.95 and whole["genba"]["detection"]["n"] >= 20
+    assert whole["genba"]["right_reason"]["rate"] >= 0.9
+    assert whole["genba"]["false_alarm"]["n"] == 10 and not whole["genba"]["false_alarm"]["count"]
+    assert whole["self_test"] and all(each["red"] for each in whole["mutants"])
+    assert all(each["refused"] == (each["id"] != "honest") for each in whole["artefacts"])
