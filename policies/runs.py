@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +39,22 @@ def new_run(task: str) -> Path:
             number += 1
             continue
         return folder
+
+
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Keep a run from being gone on with twice at a time, until this process ends. Raises BadInput where another has it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(
+                f"{folder} is being trained by another process: wait for it, or end it first"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def latest_unfinished(task: str) -> Path:

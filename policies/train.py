@@ -30,7 +30,17 @@ from .imitate import teach
 from .improve import improve
 from .network import Student, weights_sha256
 from .recipes import Recipe, changed, recipe_for
-from .runs import CONFIG, POLICY, SUMMARY, WEIGHTS, describe_run, latest_unfinished, new_run, read_config
+from .runs import (
+    CONFIG,
+    POLICY,
+    SUMMARY,
+    WEIGHTS,
+    describe_run,
+    held_alone,
+    latest_unfinished,
+    new_run,
+    read_config,
+)
 
 STUDENT = Path("checkpoints") / "student.safetensors"
 LESSON = Path("checkpoints") / "lesson.safetensors"
@@ -130,7 +140,8 @@ def train(
         folder = new_run(job.id)
         describe_run(folder, {"task": job.id, "seed": seed, "threads": threads, **_plain(recipe)})
     try:
-        return _train(job, folder, recipe, seed, threads, say)
+        with held_alone(folder):
+            return _train(job, folder, recipe, seed, threads, say)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{folder} is kept; go on with: genba train {job.id} --resume") from None
 

@@ -237,6 +237,8 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(here: Path, monkeypatch: 
         command += ["--set", setting]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     metrics = wait_for_metrics(here, process)
+    with pytest.raises(BadInput, match="is being trained by another process"):
+        train(TASK, resume=True)
     process.send_signal(signal.SIGINT)
     try:
         said, complaint = process.communicate(timeout=300)
