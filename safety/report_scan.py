@@ -53,7 +53,9 @@ def scan_reasons(result: CheckResult, words: Words) -> list[str]:
 
 def _hole(hole: Hole, words: Words) -> str:
     where = "; ".join(
-        words("scan.near", name=name, values=", ".join(f"{value:.3f}" for value in values))
+        words("scan.chosen", name=name, k=hole.chosen(name), n=hole.choices[name])
+        if name in hole.choices
+        else words("scan.near", name=name, values=", ".join(f"{value:.3f}" for value in values))
         for name, values in sorted(hole.held.items())
     )
     outcome = words.name("outcome", hole.reason)

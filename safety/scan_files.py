@@ -35,19 +35,27 @@ class _Frozen(BaseModel):
 
 class Hole(_Frozen):
     """A region of the declared starts in which the policy goes wrong: the middle of each draw that is held, half its width (a
-    draw is between 0 and 1; 0 where it chooses), and of `n` fresh episodes in it, everything else by chance, how many went wrong."""
+    draw is between 0 and 1), of those that choose among how many they do, and of `n` fresh episodes in it, everything else by chance, how
+    many went wrong."""
 
     episode: Count
     held: dict[str, tuple[float, ...]]
+    choices: dict[str, Count] = Field(default_factory=dict)
     half_width: float
     wrong: Count
     n: Count
     reason: str
 
+    def chosen(self, name: str) -> int:
+        """Which of `choices[name]` was chosen, from 1; 0 for a draw that does not choose."""
+        return int(self.held[name][0] * self.choices[name]) + 1 if name in self.choices else 0
+
     @property
     def says(self) -> str:
         where = " and ".join(
-            f"{name} near {', '.join(f'{value:.3f}' for value in values)} of its range"
+            f"{name} {self.chosen(name)} of {self.choices[name]}"
+            if name in self.choices
+            else f"{name} near {', '.join(f'{value:.3f}' for value in values)} of its range"
             for name, values in sorted(self.held.items())
         )
         return f"{self.wrong} of {self.n} fresh episodes with {where} went wrong ({self.reason}), as episode {self.episode} did"
@@ -281,6 +289,8 @@ def _unlike_a_scan(scan: Scan, plan: Plan) -> str:
     counted += [(hole.wrong, hole.n) for hole in scan.holes] + [(len(scan.changed), scan.repeated)]
     if any(count > n for count, n in counted) or scan.repeated < 1:
         return "counts more than it looked at"
+    if not all(values for hole in scan.holes for values in hole.held.values()):
+        return "a hole holds a draw at no value"
     return ""
 
 

@@ -40,7 +40,7 @@ class Suspect:
 
     row: Row
     draws: Mapping[str, NDArray[np.float64]]
-    choices: frozenset[str]
+    choices: Mapping[str, int]  # those that choose, and among how many
     held: tuple[str, ...]
     reasons: list[str] = field(default_factory=list)
 
@@ -120,7 +120,7 @@ def suspects_of(evidence: Evidence, task: Task, rules: Rules) -> list[Suspect]:
     drawn = {name: noted.uniform(name, (size,)) for name, size in noted.sizes.items()}
     names = tuple(sorted(drawn))
     return [
-        Suspect(row, {name: drawn[name][i] for name in names}, frozenset(noted.counts), names)
+        Suspect(row, {name: drawn[name][i] for name in names}, noted.counts, names)
         for i, row in enumerate(rows)
     ]
 
@@ -146,6 +146,7 @@ def holes(
         Hole(
             episode=each.row["episode"],
             held={name: tuple(each.draws[name].tolist()) for name in each.held},
+            choices={name: each.choices[name] for name in each.held if name in each.choices},
             half_width=HALF_WIDTH,
             wrong=count,
             n=FRESH,

@@ -163,7 +163,7 @@ class World:
             row = self.row(episode)
             if not row["success"] and len(found) < most:
                 drawn = self.draws(episode)
-                found.append(Suspect(row, drawn, frozenset({"slot"}), tuple(sorted(drawn))))
+                found.append(Suspect(row, drawn, {"slot": 4}, tuple(sorted(drawn))))
         return found
 
 
@@ -187,6 +187,7 @@ def test_a_hole_of_one_choice_and_one_quantity_is_found() -> None:
     world = World(lambda d: bool(d["slot"][0] < 0.25 and abs(d["reach.start"][0] - 0.5) < 0.03))
     found, _ = holes(world.suspects(), world, 0, RULES, 0.95)
     assert found and all(set(hole.held) <= {"slot", "reach.start"} for hole in found)
+    assert all(hole.choices == {name: 4 for name in hole.held if name == "slot"} for hole in found)
 
 
 def test_failures_by_chance_are_no_hole() -> None:
@@ -374,7 +375,16 @@ def test_a_report_says_what_a_scan_found(checked: Path, language: str) -> None:
     words, whole = load_words(language), read_check(checked)
     assert whole.scan is not None
     assert scan_reasons(whole, words) == [] and len(scan_lines(whole, words)) == 6
-    hole = Hole(episode=17, held={"part.x": (0.25,)}, half_width=0.01, wrong=23, n=24, reason="timeout")
+    hole = Hole(
+        episode=17,
+        held={"part.shape": (0.7,), "part.x": (0.25,)},
+        choices={"part.shape": 3},
+        half_width=0.01,
+        wrong=23,
+        n=24,
+        reason="timeout",
+    )
+    assert "part.shape 3 of 3" in hole.says and "part.x near 0.250 of its range" in hole.says
     often = whole.scan.long.model_copy(
         update={"broken": {"workspace": 20}, "not_kept": 3, "restless": 3, "fastest": 0.084}
     )
