@@ -65,7 +65,9 @@ class CellEnv(gymnasium.Env[Float32s, Float32s]):
         self.render_mode = render_mode
         self.task = as_task(task)
         self.metadata = {**type(self).metadata, "render_fps": self.task.control_hz}
-        self.draws = Draws(disturbances or {})
+        self.draws = Draws(
+            dict(sorted((disturbances or {}).items()))
+        )  # one order, so that an episode can be played again
         self.worlds = Worlds(self.task, 1, threads, disturbances=tuple(self.draws.severities), costs=True)
         self.action_space = action_space(self.task)
         self.observation_space = observation_space(self.task)

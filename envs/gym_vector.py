@@ -57,7 +57,9 @@ class CellVectorEnv(VectorEnv[Float32s, Float32s, NDArray[Any]]):
         self.num_envs, self.render_mode = num_envs, render_mode
         self.task = as_task(task)
         self.metadata = {**type(self).metadata, "render_fps": self.task.control_hz}
-        self.draws = Draws(disturbances or {})
+        self.draws = Draws(
+            dict(sorted((disturbances or {}).items()))
+        )  # one order, so that an episode can be played again
         self.worlds = Worlds(
             self.task, num_envs, threads, disturbances=tuple(self.draws.severities), costs=True
         )

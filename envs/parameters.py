@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -39,7 +39,9 @@ def _span(value: float | Span) -> Span:
     return (float(low), float(high))
 
 
-Value = Annotated[float | Span, AfterValidator(_span)]
+Number = Annotated[float, Field(strict=True)]  # a truth or a text is none
+Pair = tuple[Number, Number]
+Value = Annotated[Number | Pair, AfterValidator(_span)]
 
 
 class _Frozen(BaseModel):
@@ -60,7 +62,7 @@ class Parameter(_Frozen):
     says: Says
     unit: str
     whole: bool = False
-    range: Span
+    range: Pair
     easy: Value
     normal: Value
     hard: Value
@@ -87,10 +89,20 @@ class Parameter(_Frozen):
         return span
 
 
+class Symmetries(_Frozen):
+    """What may be changed in a cell without changing the work (see `symmetry`): how far everything may be moved along an axis, in m, how far
+    turned about the robot's base, in rad, and whether left and right may change places."""
+
+    moved: dict[Literal["x", "y"], Annotated[float, Field(gt=0.0, le=0.5)]] = Field(default_factory=dict)
+    turned: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    mirrored: bool = False
+
+
 class CellFile(_Frozen):
     """The YAML file of one cell."""
 
     cell: str
+    symmetries: Symmetries = Symmetries()
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
 
 
@@ -130,6 +142,11 @@ def parameters_of(task: str) -> Mapping[str, Parameter]:
     return _shipped(task).parameters
 
 
+def symmetries_of(task: str) -> Symmetries:
+    """What is declared there of changes that leave the work the same. Raises BadInput with line and field."""
+    return _shipped(task).symmetries
+
+
 def cell_of(spec: str) -> Cell:
     """The cell that a spec or a file names. Raises BadInput, UnknownName."""
     if file := FILE.match(spec):
@@ -141,6 +158,8 @@ def cell_of(spec: str) -> Cell:
         name, sign, text = change.partition("=")
         if not sign:
             raise BadInput(f"{spec}: expected name=value or name=low..high after the comma, found '{change}'")
+        if name.strip() in changed:
+            raise BadInput(f"{spec}: {name.strip()} stands there twice")
         changed[name.strip()] = _read(spec, name.strip(), text)
     return _decided(task, variant or NORMAL, changed, lambda name: spec)
 
@@ -188,6 +207,10 @@ def _from_file(path: Path, variant: str) -> Cell:
     for name, row in file.parameters.items():
         if name in shipped and row.unit != shipped[name].unit:
             raise BadInput(f"{where(name)}.unit: expected '{shipped[name].unit}', found '{row.unit}'")
+    if "symmetries" in file.model_fields_set and file.symmetries != symmetries_of(file.cell):
+        raise BadInput(
+            f"{path}:{line_of(path, 'symmetries')}: field symmetries: expected what genba tasks copy wrote: it is the expert's, not a parameter"
+        )
     _known_variant(variant)
     return _decided(
         file.cell, variant, {name: row.of(variant) for name, row in file.parameters.items()}, where

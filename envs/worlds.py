@@ -1,7 +1,8 @@
 """Worlds: N closed loops of one task, each with its own seed and disturbances, refilled one by one as they finish.
 
-What happens in a world depends on its task version, seed, severities and the actions it receives; never on the number of
-worlds, their order or the threads that step them.
+What happens in a world depends on its task version, seed, severities (with several at once, on the order in which the disturbances were
+named, too: each acts on what the one before left) and the actions it receives; never on the number of worlds, their order or the
+threads that step them.
 """
 
 from __future__ import annotations

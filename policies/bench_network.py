@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.errors import BadInput
+from ..envs.symmetry import symmetries
 from ..envs.task import SEED_RANGES, Task, get_task
 from ..envs.worlds import Worlds
 from ..safety.progress import Say
@@ -19,7 +20,7 @@ from .bounds_reader import read_graph
 from .bounds_split import WORDS, Decided, decide
 from .contract import contract_of
 from .load import load_policy
-from .network_sweeps import Sweep, act, dead_inputs, sweeps
+from .network_sweeps import Elsewhere, Sweep, act, dead_inputs, elsewhere, sweeps
 from .onnx_policy import OnnxPolicy
 from .runs import POLICY
 
@@ -63,6 +64,7 @@ class NetworkResult:
     channels: tuple[str, ...]
     lipschitz: tuple[float, float]
     sweeps: tuple[Sweep, ...]
+    elsewhere: tuple[Elsewhere, ...]
     dead: tuple[str, ...]
 
     def as_json(self) -> Mapping[str, Any]:
@@ -83,6 +85,7 @@ class NetworkResult:
             ],
             "lipschitz": {"median": self.lipschitz[0], "largest": self.lipschitz[1]},
             "sweeps": [each.as_json() for each in self.sweeps],
+            "symmetries": [each.as_json() for each in self.elsewhere],
             "dead_inputs": list(self.dead),
         }
 
@@ -110,6 +113,15 @@ class NetworkResult:
             lines.append(
                 f"           {each.value:<22}{each.cases:>8,}{each.no_number:>11,}{each.outside:>9,}  {_some(each.unnoticed)}".rstrip()
             )
+        lines.append(
+            f"         {'the same work elsewhere, action off by':<46}{'cases':>8}{'median':>11}{'95 %':>9}{'largest':>10}"
+        )
+        for moved in self.elsewhere:
+            lines.append(
+                f"           {moved.symmetry:<44}{moved.cases:>8,}{moved.median:>11.4f}{moved.q95:>9.4f}{moved.largest:>10.4f}"
+            )
+        if not self.elsewhere:
+            lines.append("           this cell declares no symmetry")
         lines.append(f"         inputs that moved no action: {', '.join(self.dead) or 'none'}")
         return "\n".join(lines)
 
@@ -166,6 +178,7 @@ def bench_network(
         channels=tuple(channel.name for channel in contract.action),
         lipschitz=(float(np.median(slopes)), float(slopes.max())),
         sweeps=tuple(sweeps(policy, swept, names, np.maximum(np.abs(low), np.abs(high)))),
+        elsewhere=tuple(elsewhere(policy, seen, symmetries(job))),
         dead=dead_inputs(policy, swept, names, low, high),
     )
 

@@ -1,13 +1,16 @@
-"""What an ONNX policy answers, in onnxruntime, to what a broken sensor may send it; and which of its inputs it does not read."""
+"""What an ONNX policy answers, in onnxruntime, to what a broken sensor may send it and to the same work elsewhere; and which of its inputs it
+does not read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.symmetry import Symmetry
 from .onnx_policy import OnnxPolicy
 
 Rows = NDArray[np.float32]
@@ -36,6 +39,21 @@ class Sweep:
     no_number: int
     outside: int
     unnoticed: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The same work under a symmetry of the cell: by how much an action then differs from what the symmetry makes of it (-1 to 1; of each
+    observation the channel that differs most)."""
+
+    symmetry: str
+    cases: int
+    median: float
+    q95: float
+    largest: float
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,6 +88,16 @@ def _sweep(policy: OnnxPolicy, seen: Rows, names: tuple[str, ...], label: str, v
         if not np.isfinite(value) and not broken.any():
             unnoticed.append(names[column])
     return Sweep(label, len(seen) * len(names), no_number, outside, tuple(unnoticed))
+
+
+def elsewhere(policy: OnnxPolicy, seen: Rows, symmetries: Sequence[Symmetry]) -> list[Elsewhere]:
+    """How far the answers to observations `(n, d)` keep each symmetry."""
+    usual, found = act(policy, seen), []
+    for each in symmetries:
+        off = np.abs(act(policy, each.seen(seen)) - each.done(usual)).max(axis=1)
+        median, q95, largest = (float(np.quantile(off, share)) for share in (0.5, 0.95, 1.0))
+        found.append(Elsewhere(each.name, len(seen), median, q95, largest))
+    return found
 
 
 def dead_inputs(

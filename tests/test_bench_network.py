@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput
 from genba.envs.files import asset
+from genba.envs.symmetry import Symmetry
 from genba.policies.bench_network import bench_network
 from genba.policies.bounds_reader import read_graph
 from genba.policies.bounds_split import UNKNOWN, VERIFIED, VIOLATED, decide
-from genba.policies.network_sweeps import act, dead_inputs, sweeps
+from genba.policies.network_sweeps import act, dead_inputs, elsewhere, sweeps
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.tests.test_bounds import boxes, model, perceptron, samples
 
@@ -98,6 +99,21 @@ def test_sweeps_count_answers_that_are_no_numbers_and_columns_that_hide_a_broken
         assert (found[value].unnoticed == ()) == (not np.isfinite(alone).all())
 
 
+def test_a_policy_that_knows_its_place_by_heart_is_off_elsewhere(tmp_path: Path) -> None:
+    seen = np.random.default_rng(0).uniform(-0.2, 0.2, (50, 3)).astype(np.float32)
+    shifted = Symmetry(
+        "moved", lambda rows: rows + np.array([0.4, 0.0, 0.0], np.float32), lambda action: action
+    )
+    mirrored = Symmetry("mirrored", lambda rows: -rows, lambda action: -action)
+    knows = made(tmp_path, np.array([[0.0, 0.5, 1.0]]), np.zeros(1))
+    assert [each.largest for each in elsewhere(knows, seen, [shifted, mirrored])] == [0.0, 0.0]
+    heart = made(tmp_path, np.array([[0.5, 0.5, 1.0]]), np.full(1, 0.1))
+    found = elsewhere(heart, seen, [shifted, mirrored])
+    assert [each.symmetry for each in found] == ["moved", "mirrored"] and found[0].cases == 50
+    assert found[0].median == pytest.approx(0.2, abs=1e-6) and found[0].q95 == pytest.approx(0.2, abs=1e-6)
+    assert found[1].largest == pytest.approx(0.2, abs=1e-6)
+
+
 def test_a_policy_that_comes_with_genba_is_measured_whole() -> None:
     result = bench_network(str(asset("policies", TASK)), boxes=4, noise=1e-4, change=1.0, threads=2)
     assert [each.boxes for each in result.properties] == [4, 4, 1]
@@ -109,7 +125,7 @@ def test_a_policy_that_comes_with_genba_is_measured_whole() -> None:
     assert result.lipschitz[0] > 0 and result.rounding < 1e-4
     whole = json.loads(json.dumps(result.as_json()))
     assert whole["properties"][0]["name"].startswith("action in [-1, 1] before clipping")
-    assert "Lipschitz" in result.table()
+    assert "Lipschitz" in result.table() and "this cell declares no symmetry" in result.table()
     again = bench_network(str(asset("policies", TASK)), boxes=4, noise=1e-4, change=1.0, threads=1)
     assert again == result
 

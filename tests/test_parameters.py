@@ -69,6 +69,8 @@ def test_an_edited_copy_becomes_the_spec_that_says_what_it_changes(tmp_path: Pat
         ("normal: [0.1, 0.3]", "normal: [0.1, 0.9]", ":10: field parameters.belt.speed.normal: expected 0.05 to 0.4 m/s"),
         ("normal: [0.1, 0.3]", "normal: [0.3, 0.1]", "expected the lower value first"),
         ("normal: [0.1, 0.3]", "normal: fast", ":10: field parameters.belt.speed.normal"),
+        ("normal: [0.1, 0.3]", "normal: [no, 0.3]", ":10: field parameters.belt.speed.normal"),
+        ("normal: [0.1, 0.3]", "normal: '0.2'", ":10: field parameters.belt.speed.normal"),
         ("unit: m/s", "unit: mm/s", ":7: field parameters.belt.speed.unit: expected one of the units"),
         ("unit: m/s", "unit: rad/s", "field parameters.belt.speed.unit: expected 'm/s', found 'rad/s'"),
         ("  belt.speed:", "  belt.sped:", ":5: field parameters.belt.sped: unknown parameter of conveyor-sort"),
@@ -106,7 +108,7 @@ def test_a_file_cannot_widen_what_the_cell_allows(tmp_path: Path) -> None:
     "spec",
     [
         "kit-pick:harder", "kit-pik", "kit-pick,reach.sta=1", "kit-pick,reach.stay", "kit-pick,reach.stay=a",
-        "kit-pick,reach.stay=9", "kit-pick,reach.stay=1..0.5", "kit-pick,reach.stay=nan", "nowhere.yaml", ":hard", ",",
+        "kit-pick,reach.stay=9", "kit-pick,reach.stay=1..0.5", "kit-pick,reach.stay=nan", "kit-pick,reach.stay=1,reach.stay=1", "nowhere.yaml", ":hard", ",",
     ],
 )  # fmt: skip
 def test_a_wrong_spec_is_one_line(spec: str) -> None:

@@ -22,7 +22,7 @@ from ..scara import ScaraTwist
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import bearing, near, norm, norm_xy, ramp, wrap, yaw_of
+from ..terms import bearing, near, norm, norm_xy, ramp, up_of, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ class BentoPack(Task):
     def success(self, s: Lookup) -> NDArray[np.bool_]:
         off = goal_from_part(s)
         placed = (norm_xy(off) < 0.016) & (np.abs(off[:, 2]) < 0.004) & (np.abs(_place_yaw(s)) < 0.20)
-        return np.asarray(placed & (s["part.speed"] < 0.02) & (s["grip.force.max"] <= 0.0))
+        lies = (s["part.speed"] < 0.02) & (up_of(s["part.quat"]) > 0.982)
+        return np.asarray(placed & lies & (s["grip.force.max"] <= 0.0))
 
     def failed(self, s: Lookup) -> NDArray[np.int64]:
         at, free = s["part.pos"], s["grip.force.max"] <= 0.0

@@ -20,7 +20,7 @@ from ..scara import ScaraTwist
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import bearing, near, norm, norm_xy, ramp, turned_xy, wrap, yaw_of
+from ..terms import bearing, near, norm, norm_xy, ramp, turned_xy, up_of, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -243,7 +243,8 @@ class ConveyorSort(Task):
     def success(self, s: Lookup) -> NDArray[np.bool_]:
         off = _goal_from_part(s)
         placed = (norm_xy(off) < 0.012) & (np.abs(off[:, 2]) < 0.003) & (np.abs(_place_yaw(s)) < 0.10)
-        return np.asarray(placed & (s["part.speed"] < 0.02) & (s["vacuum.contacts"] <= 0.0))
+        still = (s["part.speed"] < 0.02) & (up_of(s["part.quat"]) > 0.98)
+        return np.asarray(placed & still & (s["vacuum.contacts"] <= 0.0))
 
     def failed(self, s: Lookup) -> NDArray[np.int64]:
         at, free = s["part.pos"], s["vacuum.contacts"] <= 0.0

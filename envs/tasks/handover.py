@@ -25,7 +25,7 @@ from ..robots import load_robot
 from ..signals import Array, Derivation, Lookup, Signal, Signals, once
 from ..streams import Streams
 from ..task import COMMON_REASONS, Start, Task, Term
-from ..terms import minimum_jerk, near, norm, norm_xy, ramp, wrap, yaw_of
+from ..terms import minimum_jerk, near, norm, norm_xy, ramp, rotated, wrap, yaw_of
 from ..vocabulary import described
 
 if TYPE_CHECKING:
@@ -73,6 +73,14 @@ def _hand_from_tcp(s: Lookup) -> Array:
     return s["worker.hand.pos"] - s["tcp.pos"]
 
 
+@once
+def _handle_off(s: Lookup) -> Array:
+    """From the palm to the end of the tool's handle, `(..., 3)` m."""
+    handle = np.broadcast_to(np.array([HANDLE_END, 0.0, 0.0]), s["part.pos"].shape)
+    end = s["part.pos"] + rotated(s["part.quat"], handle)
+    return np.asarray(end - (s["worker.hand.pos"] - np.array([PALM, 0.0, 0.0])))
+
+
 def _held_out(s: Lookup) -> Array:
     """1 once the hand is out and slow, 0 while it comes."""
     return 1.0 - ramp(norm(s["worker.hand.vel"]), 0.10, 0.20)
@@ -112,6 +120,7 @@ class Handover(Task):
             *zones(WORKSPACE),
             *separation.derived(described),
             (described("handed.force", "N"), lambda s: norm(s["handed.contact"])),
+            (described("blade.force", "N"), lambda s: norm(s["blade.contact"])),
             (described("worker.touched.force", "N"), _touched),
         ]
         held = [per_episode("hand.sway", "m"), per_episode("part.size", "m", (3,))]
@@ -226,8 +235,10 @@ class Handover(Task):
     }
 
     def success(self, s: Lookup) -> NDArray[np.bool_]:
+        off = _handle_off(s)
+        by_its_handle = (np.abs(off[:, 0]) < 0.028) & (np.hypot(off[:, 1], off[:, 2]) < 0.048)
         held = (s["handed.contacts"] >= 2.0) & (s["grip.force.max"] <= 0.0)
-        return np.asarray(held & (norm(_hand_from_tcp(s)) > 0.26))
+        return np.asarray(held & by_its_handle & (norm(_hand_from_tcp(s)) > 0.26))
 
     def failed(self, s: Lookup) -> NDArray[np.int64]:
         at = s["part.pos"]
@@ -237,7 +248,7 @@ class Handover(Task):
 
     def cost(self, s: Signals) -> Array:
         outside = s["workspace.margin"] < 0.0
-        hurt = (s["worker.touched.force"] > 0.0) | (s["handed.force"] > 140.0)
+        hurt = (s["worker.touched.force"] > 0.0) | (s["handed.force"] > 140.0) | (s["blade.force"] > 0.0)
         return np.asarray((outside | hurt).any(axis=1).astype(float))
 
     def in_path(self, s: Lookup) -> NDArray[np.bool_]:

@@ -132,8 +132,10 @@ def _unheld(s: Lookup) -> Array:
     """1 where the jaws stand open around a part that no finger touches and that is not yet out, else 0."""
     gone = s["done.pos"][..., 0] < FRONT
     bare = np.where(gone, s["part.pos"][..., 0] > FRONT, True)
-    touched = np.where(gone, norm(s["grip.left"]) > 0.0, norm(s["grip.done.left"]) > 0.0)
-    return np.where(bare & ~touched & (_jaw_gap(s) > AJAR), 1.0, 0.0)
+    blank, done = (
+        (norm(s[f"{grip}.left"]) > 0.0) | (norm(s[f"{grip}.right"]) > 0.0) for grip in ("grip", "grip.done")
+    )
+    return np.where(bare & ~np.where(gone, blank, done) & (_jaw_gap(s) > AJAR), 1.0, 0.0)
 
 
 def _touch(s: Lookup) -> Array:

@@ -84,7 +84,9 @@ def _shifted(s: Lookup) -> Array:
 
 
 def _pushed(s: Lookup) -> Array:
-    return np.asarray(norm(s["stack.contact"].reshape(*s.lead, 3, 3)).max(axis=-1))
+    """On the cases of its own layer the whole force, on what the case is set down upon, pallet or layers, what pushes sideways."""
+    beside = norm(s["stack.contact"].reshape(*s.lead, 3, 3)).max(axis=-1)
+    return np.maximum(beside, norm_xy(s["stack.below"]))
 
 
 class Palletize(Task):

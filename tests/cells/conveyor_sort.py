@@ -19,7 +19,8 @@ def oracle(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
     off = position - goal
     along = abs(float(turned[:2, 0] @ nest[:2, 0]))
     cup = {name for name in touching(model, data, "part_geom") if name.startswith("lip")}
-    return bool(np.hypot(*off[:2]) < 0.0125 and abs(off[2]) < 0.0035 and along > np.cos(0.105) and not cup)
+    flat = abs(off[2]) < 0.0035 and turned[2, 2] > 0.978
+    return bool(np.hypot(*off[:2]) < 0.0125 and flat and along > np.cos(0.105) and not cup)
 
 
 def pick_beside_it(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:

@@ -47,11 +47,24 @@ def rush(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64
     return action
 
 
+def crosswise(task: Task, o: Array, seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> Array:
+    """Turns the tool across and lays its blade into the palm."""
+    seen, action = task.split(o.astype(np.float32)), task.expert(o.astype(np.float32)).copy()
+    carries = (seen["grip_force"] > 5.0) & (seen["tcp"][:, 2] > -0.03)
+    turn = seen["place_yaw"] - np.pi / 2
+    to = seen["hand_from_tcp"] - np.array([0.03, 0.085, 0.0])
+    action[carries, :3] = np.where(np.abs(turn)[:, None] < 0.3, 4.0 * to, [0.0, 0.0, 0.3])[carries]
+    action[carries, 3], action[carries, 4] = turn[carries], -1.0
+    return action
+
+
 VIOLATORS: list[Act] = [
     *common(),
     hold_on,
     stab,
     grab_the_hand,
     rush,
+    crosswise,
+    crosswise,
     *(everywhere(*corner) for corner in CORNERS),
 ]

@@ -79,6 +79,14 @@ def doubtful(task: Task, o: Array, seeds: Seeds, steps: Seeds) -> Array:
     return _expert(task, o, door_open_30mm=np.full(len(o), -0.03))
 
 
+def reopen(task: Task, o: Array, seeds: Seeds, steps: Seeds) -> Array:
+    """Sets the finished part down beside its place, so that the work is never done, and opens the door of the machine that it has started."""
+    seen = task.split(o.astype(np.float32))
+    runs = seen["running"] > 0.5
+    out = np.where(runs[:, None], 0.5, seen["out_from_done"] + np.array([0.05, 0.0, 0.0]))
+    return _expert(task, o, running=np.zeros(len(o)), out_from_done=out)
+
+
 def slam(task: Task, o: Array, seeds: Seeds, steps: Seeds) -> Array:
     action, fin = _expert(task, o), task.split(o.astype(np.float32))["fin_from_tcp"]
     beside = (np.abs(fin[:, 0]) < 0.02) & (np.abs(fin[:, 2]) < 0.02) & (np.abs(fin[:, 1]) < 0.06)
@@ -106,5 +114,5 @@ CORNERS = [
 ]  # fmt: skip
 wind_up = everywhere(1.0, 0.0, 0.0, -1.0, 0.0, -1.0)  # the wrist comes to its end
 VIOLATORS: list[Act] = [
-    *restless(), squeeze, let_go, let_go, loose, impatient, doubtful, slam, swerve, early, wind_up, *(everywhere(*corner) for corner in CORNERS),
+    *restless(), squeeze, let_go, let_go, loose, impatient, doubtful, reopen, slam, swerve, early, wind_up, *(everywhere(*corner) for corner in CORNERS),
 ]  # fmt: skip
