@@ -38,6 +38,7 @@ CLEAR = 0.05  # m that a carried case passes above what stands
 OVER_BELT = BELT_TOP + 2.0 * HALF[2] + 0.06  # m: above the rails and the stop with a case
 WORKSPACE = (np.array([0.10, -0.80, -0.32]), np.array([0.85, 0.70, 0.60]))
 TCP_SPEED_LIMIT, GRIP_FORCE_LIMIT, PUSH_LIMIT = 1.0, 450.0, 40.0  # m/s, N, N
+FRICTION = 0.5  # of a case on a case, as the cell declares it
 CUP_FULL, SPRING_MOST = 4.0, 45.0  # lip points; N, more than the sprung cups press
 
 
@@ -84,9 +85,10 @@ def _shifted(s: Lookup) -> Array:
 
 
 def _pushed(s: Lookup) -> Array:
-    """On the cases of its own layer the whole force, on what the case is set down upon, pallet or layers, what pushes sideways."""
-    beside = norm(s["stack.contact"].reshape(*s.lead, 3, 3)).max(axis=-1)
-    return np.maximum(beside, norm_xy(s["stack.below"]))
+    """On the cases of its own layer the whole force; on pallet and layers, upon which the case is set down, what pushes sideways by more than its
+    friction on top of them can."""
+    beside, below = norm(s["stack.contact"].reshape(*s.lead, 3, 3)).max(axis=-1), s["stack.below"]
+    return np.maximum(beside, norm_xy(below) - FRICTION * np.abs(below[..., 2]))
 
 
 class Palletize(Task):
