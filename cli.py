@@ -6,7 +6,11 @@ Nothing heavy is imported before a verb is known, so `genba --help` answers at o
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import errno
+import io
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +26,15 @@ from genba.envs.errors import BadInput, GenbaError, UnknownName
 
 EXIT_CODES = """Exit codes: 0 done or PASS; 1 FAIL, INSUFFICIENT or refused; 2 wrong input; 3 environment problem
 (`genba doctor` says which); 130 interrupted."""
+
+
+NAMES = (
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+)  # what is wrong is the name
 
 
 class Result(Protocol):
@@ -44,6 +57,7 @@ class Door(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         if ctx.parent is not None or os.environ.get("GENBA_DEBUG"):
             return super().invoke(ctx)
+        _speak()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
@@ -51,6 +65,15 @@ class Door(TyperGroup):
             raise fail(f"interrupted: {hint}", 130) from None
         except Exception as error:
             raise translate(error) from None
+
+
+def _speak() -> None:
+    """Let what is printed be printed in any process: a daemon has no stderr, and not every terminal has every sign."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def translate(error: Exception) -> Exception:
@@ -65,6 +88,8 @@ def translate(error: Exception) -> Exception:
         return error
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("genba"):
         return fail(f"genba: {error}. Install it with: make setup, or pip install 'genba[learn]'", 3)
+    if isinstance(error, OSError) and error.errno in NAMES:
+        return fail(f"genba: {error.filename}: {error.strerror}; give another name", 2)
     if isinstance(error, OSError):
         return fail(f"genba: {error}. genba doctor looks for the cause", 3)
     what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -73,7 +98,7 @@ def translate(error: Exception) -> Exception:
 
 def fail(line: str, exit_code: int) -> typer.Exit:
     """Say one line on stderr; the exit to raise."""
-    sys.stderr.write(f"{line}\n")
+    say(line)
     return typer.Exit(exit_code)
 
 
@@ -104,6 +129,12 @@ def _descriptor_to_stderr() -> Iterator[None]:
             os.close(1)
 
 
+def _stdout_to_stderr() -> None:
+    _flush_stdout()
+    with suppress(OSError):
+        os.dup2(2, 1)
+
+
 def _flush_stdout() -> None:
     """Write out what Python and C hold back, before stdout goes elsewhere."""
     with suppress(Exception):  # closed, or nobody reads it: what is printed last says so
@@ -118,17 +149,28 @@ def deliver(result: Result | Mapping[str, Any], as_json: bool, text: str = "") -
         from genba.envs.files import plain_json
 
         text = plain_json(result if isinstance(result, Mapping) else result.as_json())
+        text = text if _can_be_printed(text) else json.dumps(json.loads(text))
     elif not isinstance(result, Mapping):
         text = result.table()
     print(text, flush=True)  # nothing where stdout is closed
+    atexit.register(_stdout_to_stderr)  # what a policy's module prints as it leaves comes after the result
     if code := getattr(result, "exit_code", 0):
         raise typer.Exit(code)
 
 
+def _can_be_printed(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def say(line: str) -> None:
-    """Progress for people: stderr, so that stdout stays the result."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """A line for people: stderr, so that stdout stays the result; nothing where nobody can hear it."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def verbs(help_text: str, **settings: Any) -> typer.Typer:

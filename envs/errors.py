@@ -35,7 +35,7 @@ class UnknownName(GenbaError, KeyError):  # noqa: N818 - reads as what it is
         super().__init__(kind, name, self.known)
 
     def __str__(self) -> str:
-        line = f"unknown {self.kind} '{self.name}'. {suggestion(self.closest)}({listing(self.known, self.closest)})"
+        line = f"unknown {self.kind} '{one_line(self.name)}'. {suggestion(self.closest)}({listing(self.known, self.closest)})"
         return printable(line)
 
 

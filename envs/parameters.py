@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from .errors import BadInput, UnknownName
-from .files import asset, atomic_write_bytes, line_of, load_yaml, sha256_hex
+from .files import asset, atomic_write_bytes, line_of, load_yaml, sha256_hex, writing
 
 if TYPE_CHECKING:
     from .signals import Array
@@ -182,7 +182,8 @@ def copy(task: str, to: Path) -> None:
         raise BadInput(f"{to}: stands already; choose another name")
     if to.suffix != ".yaml":
         raise BadInput(f"{to}: expected a name that ends in .yaml")
-    atomic_write_bytes(to, asset("cells", f"{task}.yaml").read_bytes())
+    with writing(to, "give another name"):
+        atomic_write_bytes(to, asset("cells", f"{task}.yaml").read_bytes())
 
 
 @cache
@@ -238,7 +239,7 @@ def _known_variant(variant: str) -> None:
 
 
 def _refuse_outside(span: Span, allowed: Span, unit: str, whole: bool) -> None:
-    if whole and (span[0] != span[1] or span[0] != round(span[0])):
+    if whole and not (span[0] == span[1] and span[0].is_integer()):
         raise ValueError(f"expected one whole number, found {_text(span)}")
     if not allowed[0] <= span[0] <= span[1] <= allowed[1]:
         named = "" if unit == "1" else f" {unit}"

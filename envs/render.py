@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .cell import dressed
 from .errors import BadInput
+from .files import writing
 from .graphics import SIZE, Picture, Renderer, backend
 from .task import Task
 from .worlds import Worlds
@@ -83,9 +84,10 @@ class Film:
         import av
 
         self.path, self.size, self.fps, self.camera, self.frames = Path(path), size, fps, camera, 0
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._draft = self.path.with_name(f".{self.path.name}.part")
-        self._file = av.open(str(self._draft), "w", format="webm")
+        with writing(self.path, "name another file"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = av.open(str(self._draft), "w", format="webm")
         self._stream: Any = self._file.add_stream("libvpx-vp9", rate=fps)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"

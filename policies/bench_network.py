@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..envs.errors import BadInput
 from ..envs.symmetry import symmetries
-from ..envs.task import SEED_RANGES, Task, get_task
+from ..envs.task import Task, get_task
 from ..envs.worlds import Worlds
+from ..safety.plan import first_test_seed
 from ..safety.progress import Say
 from .bounds import SLACK, Array, Box, crown_bounds, interval_bounds, lipschitz
 from .bounds_graph import Graph
@@ -161,7 +162,7 @@ def bench_network(
         say(f"network  bounds in {len(seen)} boxes around visited observations")
     centre = seen.astype(np.float64)
     around, domain = Box(centre - radius, centre + radius), Box(low[None], high[None])
-    rounding = max(_rounding(policy, graph, each) for each in (around, domain))
+    rounding = float(np.max([_rounding(policy, graph, each) for each in (around, domain)]))  # NaN stays
     names = tuple(column.name for column in contract.observation)
     slopes = lipschitz(graph, around)
     swept = seen[np.linspace(0, len(seen) - 1, min(SWEPT, len(seen))).astype(np.int64)]
@@ -191,7 +192,7 @@ def _spans(bounds: tuple[Array, Array]) -> tuple[tuple[float, float], ...]:
 def visited(policy: OnnxPolicy, task: Task, count: int, seed: int, threads: int) -> NDArray[np.float32]:
     """`(count, d)` observations that the policy meets in undisturbed episodes with test seeds, evenly through their ticks."""
     worlds = Worlds(task, WORLDS, threads)
-    first = SEED_RANGES["test"] + seed * WORLDS
+    first = first_test_seed(seed)
     worlds.reset(np.arange(WORLDS), first + np.arange(WORLDS))
     met = []
     while not worlds.done[:WORLDS].all():
@@ -230,7 +231,7 @@ def _properties(
 
 def _shares(name: str, decided: Decided, rounding: float) -> Property:
     verified, violated, unknown = (decided.share(word) for word in ("verified", "violated", "unknown"))
-    if rounding > SLACK:
+    if not rounding <= SLACK:
         verified, unknown = 0.0, unknown + verified
     return Property(name, len(decided.outcome), verified, violated, unknown)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +21,16 @@ from ..envs.foreign import importing_from_here
 
 Rows = NDArray[np.float32]
 NUMBERS = "fiu"
+
+
+@contextmanager
+def staying_here() -> Iterator[None]:
+    """What runs meanwhile may go to another folder; afterwards the process is back in its own, where runs and evidence lie."""
+    here = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 class Acting:
@@ -54,7 +66,8 @@ class Acting:
 
     def _asked(self, observation: Rows, shape: tuple[int, ...]) -> Rows:
         try:
-            answer = np.asarray(self.function(observation.copy()))
+            with staying_here():
+                answer = np.asarray(self.function(observation.copy()))
         except KeyboardInterrupt:  # Ctrl-C is the user's
             raise
         except BaseException as error:  # noqa: BLE001 - a cancelled task and a panic in Rust are no Exception
@@ -103,7 +116,7 @@ def _file_of(module_name: str) -> Path | None:
 
 def _imported(spec: str, module_name: str) -> ModuleType:
     try:
-        with importing_from_here():
+        with importing_from_here(), staying_here():
             return importlib.import_module(module_name)
     except KeyboardInterrupt:
         raise

@@ -51,7 +51,7 @@ def load_student(path: Path) -> Student:
             motion = Motion(tensors["override.level"], tensors["override.rising"], person)
             student.override = Override(width[1], width[0], motion, 0.0, 0.0)
         student.load_state_dict(tensors)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(
             f"{path}: not a student's checkpoint ({reason}); delete it, then go on with: genba train TASK --resume"

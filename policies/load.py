@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs.errors import BadInput, UnknownName
+from ..envs.errors import BadInput, UnknownName, printable
 from ..envs.files import sha256_file, sha256_hex
 from ..envs.parameters import SPEC_SIGNS, folder_name
 from ..envs.streams import Streams
@@ -102,6 +102,8 @@ def load_for_check(check: str, server: str = "") -> LoadedPolicy:
 
     folder = find_check(check)
     plan = read_plan(folder)
+    if server and plan.policy.kind != SERVED:
+        raise BadInput(f"--server {server}: {folder} judged a policy that nobody served")
     if plan.policy.kind in BUILT_IN:
         return load_policy(plan.policy.kind, plan.task)
     if plan.policy.kind == "callable":
@@ -172,9 +174,9 @@ def _from_file(path: Path, task: str, runs: Path | None, keep: bool = True) -> L
         raise BadInput(f"{beside}: made for other inputs or outputs than {known.id}: {'; '.join(lines[:3])}")
     policy = OnnxPolicy(path, None, len(wanted.observation), len(wanted.action))
     if runs is None:
-        home, name = path.parent, path.resolve().parent.name
+        home, name = path.parent, printable(path.resolve().parent.name)
     else:
-        name = f"{path.stem}-{policy.sha256[:6]}"
+        name = printable(f"{path.stem}-{policy.sha256[:6]}")
         own = found is not None and path.name == POLICY and not (path.parent / MANIFEST).is_file()
         home = path.parent if own else runs / folder_name(known.id) / name
         home = home if own or not keep else _kept(home, path)
@@ -228,14 +230,15 @@ def _served_again(judged: PolicyIdentity, server: str, task: str) -> LoadedPolic
 def _kept(folder: Path, path: Path) -> Path:
     """A run folder with a copy of a file from elsewhere, so that its checks can be replayed: `folder`, or one beside it where `folder`
     holds another policy."""
-    from ..envs.files import atomic_write_bytes
+    from ..envs.files import atomic_write_bytes, writing
 
     data, kept = path.read_bytes(), folder / POLICY
     if kept.is_file() and kept.read_bytes() != data:
         folder = folder.with_name(f"{folder.name}-{sha256_hex(data)[:6]}")
     if not (folder / POLICY).is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write_bytes(folder / POLICY, data)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic_write_bytes(folder / POLICY, data)
     return folder
 
 

@@ -123,6 +123,10 @@ def _session(path: Path, data: bytes) -> Any:
 def _one(path: Path, what: str, found: list[Any], wanted: str, width: int | None) -> str:
     """The name of the wanted input or output, after its type and shape were checked."""
     names = [each.name for each in found]
+    if what == "input" and len(found) > 1:
+        raise BadInput(
+            f"{path}: expected one input, found {', '.join(names)}: nothing else is given to a policy"
+        )
     if what == "input" and len(found) == 1:
         chosen = found[0]
     elif wanted in names:

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from ..envs.errors import BadInput
-from ..envs.files import atomic_write_text, plain_json
+from ..envs.files import atomic_write_text, plain_json, read_yaml
 from ..envs.parameters import folder_name
 
 POLICY, CONTRACT, CONFIG, SUMMARY = "policy.onnx", "contract.json", "config.yaml", "train.json"
@@ -78,10 +78,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The resolved configuration of a run. Raises BadInput."""
     path = folder / CONFIG
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_yaml(str(path), path.read_text(encoding="utf-8"))[1]
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; without it the run cannot go on: start a new one") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path}: cannot be read ({reason}); start a new run") from None
     if not isinstance(config, dict) or not isinstance(config.get("task"), str):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, one_line
-from .weights import member, open_zip, read_weights
+from .weights import MOST_BYTES, member, open_zip, read_weights
 
 Weights = Mapping[str, NDArray[Any]]
 Float32s = NDArray[np.float32]
@@ -61,7 +61,11 @@ def read_actor(path: Path, activation: str = "") -> Actor:
     """
     if activation and activation not in ACTIVATIONS:
         raise BadInput(f"--activation {one_line(activation, 40)}: expected one of {', '.join(ACTIVATIONS)}")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: not a file")
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise BadInput(f"{path}: larger than {MOST_BYTES >> 20} MiB")
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
@@ -91,7 +95,7 @@ def _actor(weights: Weights, said: Mapping[str, Any], activation: str, path: Pat
     _refuse_wide(said, path)
     if "action_net.weight" in weights and "log_std" in weights:
         layers = [*_chain(weights, "mlp_extractor.policy_net."), ("action_net", weights)]
-        family, squashed, usual = "PPO/A2C", False, "tanh"
+        family, squashed, usual = "PPO/A2C", _squashes(said), "tanh"
     elif "actor.mu.weight" in weights:
         layers = [*_chain(weights, "actor.latent_pi."), ("actor.mu", weights)]
         family, squashed, usual = "SAC/TQC", True, "relu"
@@ -102,7 +106,7 @@ def _actor(weights: Weights, said: Mapping[str, Any], activation: str, path: Pat
         raise BadInput(
             f"{path}: no actor of PPO, A2C, SAC, TQC, TD3 or DDPG with continuous actions; found {one_line(known, 120)}"
         )
-    if said.get("use_sde") is True and squashed:
+    if said.get("use_sde") is True and family == "SAC/TQC":
         raise BadInput(f"{path}: an actor with gSDE's clipped mean; export it to ONNX yourself")
     return Actor(
         family,
@@ -141,6 +145,12 @@ def _activation(said: Mapping[str, Any], path: Path) -> str:
             f"{path}: activation {one_line(str(named), 80)} is not known; known: {', '.join(ACTIVATIONS)}"
         )
     return found[1].lower()
+
+
+def _squashes(said: Mapping[str, Any]) -> bool:
+    """Whether an actor whose family does not do so by itself sends its mean through tanh."""
+    kwargs = said.get("policy_kwargs")
+    return isinstance(kwargs, dict) and kwargs.get("squash_output") is True
 
 
 def _refuse_wide(said: Mapping[str, Any], path: Path) -> None:

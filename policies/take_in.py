@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.errors import BadInput, printable
-from ..envs.files import atomic_write_bytes, sha256_file, sha256_hex
+from ..envs.files import atomic_write_bytes, sha256_file, sha256_hex, writing
 from ..envs.parameters import folder_name
 from ..envs.task import get_task
 from .contract import Contract, contract_of
@@ -68,7 +68,8 @@ def take_in(path: Path, task_id: str, activation: str = "") -> TakenIn:
     _refuse_unfitting(path, actor, widths, contract)
     data, digest = as_onnx(actor, contract), sha256_file(path)
     home = Path("runs") / folder_name(task.id) / f"import-{path.stem}-{sha256_hex(data)[:6]}"
-    home.mkdir(parents=True, exist_ok=True)
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
     return TakenIn(_written(home, data, contract), path, digest, actor.family, widths, actor.activation)
 
 

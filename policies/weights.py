@@ -24,7 +24,7 @@ def open_zip(data: bytes, what: str) -> zipfile.ZipFile:
     """An archive in memory. Raises BadInput for one that is none, or that would unpack to more than `MOST_BYTES`."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise BadInput(f"{what}: not a zip archive ({one_line(str(error), 80)})") from None
     if (
         sum(info.file_size for info in archive.infolist()) > MOST_BYTES

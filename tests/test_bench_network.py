@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from genba.envs.errors import BadInput
 from genba.envs.files import asset
 from genba.envs.symmetry import Symmetry
+from genba.envs.task import get_task
 from genba.policies.bench_network import bench_network
 from genba.policies.bounds_reader import read_graph
 from genba.policies.bounds_split import UNKNOWN, VERIFIED, VIOLATED, decide
+from genba.policies.contract import contract_of
 from genba.policies.network_sweeps import act, dead_inputs, elsewhere, sweeps
 from genba.policies.onnx_policy import OnnxPolicy
 from genba.tests.test_bounds import boxes, model, perceptron, samples
@@ -128,6 +130,26 @@ def test_a_policy_that_comes_with_genba_is_measured_whole() -> None:
     assert "Lipschitz" in result.table() and "this cell declares no symmetry" in result.table()
     again = bench_network(str(asset("policies", TASK)), boxes=4, noise=1e-4, change=1.0, threads=1)
     assert again == result
+
+
+def test_nothing_is_verified_of_a_file_that_answers_no_number(tmp_path: Path) -> None:
+    """In float32 it overflows to infinity times 0, in float64 it is 0."""
+    from onnx import helper
+
+    contract = contract_of(get_task(TASK))
+    inputs, outputs = len(contract.observation), len(contract.action)
+    nodes = [
+        helper.make_node("Gemm", ["observation", "w", "b"], ["z"], transB=1),
+        helper.make_node("Mul", ["z", "huge"], ["x"]),
+        helper.make_node("Mul", ["x", "huge"], ["y"]),
+        helper.make_node("Mul", ["y", "none"], ["n"]),
+        helper.make_node("Tanh", ["n"], ["action"]),
+    ]
+    constants = {"w": np.ones((outputs, inputs)), "b": np.ones(outputs), "huge": 1e30, "none": 0.0}
+    path = tmp_path / "policy.onnx"
+    path.write_bytes(model(nodes, constants, inputs, outputs))
+    result = bench_network(str(path), TASK, boxes=2, threads=1)
+    assert np.isnan(result.rounding) and all(each.verified == 0.0 for each in result.properties)
 
 
 def test_what_has_no_network_and_numbers_that_cannot_be_meant_are_refused() -> None:

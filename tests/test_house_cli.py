@@ -2,10 +2,12 @@
 
 import errno
 import json
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,3 +207,48 @@ def test_an_option_that_would_do_nothing_or_harm_is_refused(arguments: tuple[str
 def test_threads_that_no_machine_has_are_one_line(verb: list[str], threads: str) -> None:
     result = call(*verb, "--threads", threads)
     assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and "--threads" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("shell", "code", "said"),
+    [
+        ("tasks show nope 2>&-", 2, ""),
+        ("tasks show nope 2>/dev/full", 2, ""),
+        ("check --nope 2>&-", 2, ""),
+        ("PYTHONIOENCODING=ascii suites show kit-pick --json 2>/dev/null", 0, '"id": "kit-pick"'),
+        ("PYTHONIOENCODING=ascii suites show kit-pick 2>/dev/null", 0, "kit-pick: "),
+        ("suites copy basic /dev/null/x.yaml 2>&1", 2, "give another name"),
+        (f"suites copy basic {'n' * 300}.yaml 2>&1", 2, "give another name"),
+        (f"check {'n' * 300}.onnx --task kit-pick 2>&1", 2, ""),
+    ],
+)
+def test_any_process_and_any_name_get_their_answer(shell: str, code: int, said: str, tmp_path: Path) -> None:
+    """Without a stderr, on a terminal that has no sign for it, to a place where no file can be."""
+    variable, _, rest = shell.partition(" ") if shell.startswith("PYTHON") else ("", "", shell)
+    command = f"{variable} {shlex.join(GENBA)} {rest}"
+    run = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert run.returncode == code and said in run.stdout
+    if "--json" in shell:
+        assert json.loads(run.stdout.splitlines()[-1])["title"]["ja"]
+
+
+def test_what_a_module_prints_as_it_leaves_comes_to_stderr(tmp_path: Path) -> None:
+    (tmp_path / "leaver.py").write_text(
+        "import atexit\natexit.register(lambda: print('bye'))\ndef act(o):\n    return 0.0 * o[:, :5]\n"
+    )
+    suite = "id: small\ntitle: {en: s, ja: s}\nextends: conveyor-sort\nepisodes_per_condition: 1\ndisturbances: {}\nverdict: {success: [{severity: 0, at_least: 0.5}]}\n"
+    (tmp_path / "small.yaml").write_text(suite)
+    command = [
+        *GENBA,
+        "check",
+        "leaver:act",
+        "--task",
+        "conveyor-sort",
+        "--suite",
+        "small.yaml",
+        "--no-scan",
+        "--json",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 1, run.stderr
+    assert json.loads(run.stdout.splitlines()[-1])["verdict"] and "bye" in run.stderr

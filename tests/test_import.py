@@ -32,6 +32,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "ppo-relu": ("PPO", {"activation_fn": torch.nn.ReLU, "net_arch": [32, 16]}),
     "ppo-elu": ("PPO", {"activation_fn": torch.nn.ELU, "net_arch": {"pi": [24, 24, 24], "vf": [8]}}),
     "a2c": ("A2C", {}),
+    "ppo-squashed": ("PPO", {"squash_output": True, "activation_fn": torch.nn.Tanh}),
+    "a2c-squashed": ("A2C", {"squash_output": True}),
     "sac": ("SAC", {"net_arch": [32, 32]}),
     "td3": ("TD3", {"net_arch": [24]}),
     "ddpg": ("DDPG", {"net_arch": [24, 16], "activation_fn": torch.nn.Tanh}),
@@ -50,7 +52,9 @@ def learnt(folder: Path, kind: str = "ppo", columns: int = 0, high: float = 1.0)
     """An archive with weights drawn anew, and the model that wrote it."""
     name, kwargs = KINDS[kind]
     contract = contract_of(get_task(TASK))
-    more = {"buffer_size": 10} if name in ("SAC", "TD3", "DDPG") else {}
+    more: dict[str, Any] = {"buffer_size": 10} if name in ("SAC", "TD3", "DDPG") else {}
+    if "squash_output" in kwargs:
+        more["use_sde"] = True  # Stable-Baselines3 squashes no other
     env = Blank(columns or len(contract.observation), len(contract.action), high)
     model = getattr(sb3, name)("MlpPolicy", env, policy_kwargs=kwargs, seed=3, device="cpu", **more)
     with torch.no_grad():

@@ -130,7 +130,7 @@ def test_a_spec_says_its_values_to_the_last_bit() -> None:
     assert cell_of(spec)["reach.start"] == exact and cell_of(spec).spec == spec
 
 
-@pytest.mark.parametrize("value", ["0..4", "1.5"])
+@pytest.mark.parametrize("value", ["0..4", "1.5", "inf", "nan", "1e999"])
 def test_a_number_of_things_is_one_whole_number(value: str) -> None:
     with pytest.raises(BadInput, match=r"part.others=.*: expected one whole number, found"):
         cell_of(f"kit-pick,part.others={value}")

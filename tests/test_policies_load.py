@@ -91,6 +91,9 @@ def writes(observation):
     os.write(1, b"raw")
     ctypes.CDLL(None).puts(b"held back")
     return np.zeros((len(observation), 5))
+def wanders(observation):
+    os.chdir("/")
+    return good(observation)
 class Policy:
     def __call__(self, observation):
         return good(observation)
@@ -255,6 +258,14 @@ def test_what_a_callable_may_not_return(tasks: dict[str, Task], mine: str, name:
     with pytest.raises(BadInput) as caught:
         load_policy(f"{mine}:{name}", TASK).act(*asked(tasks[TASK]))
     assert line in str(caught.value) or "could not act" in str(caught.value) and name == "Policy"
+
+
+def test_a_callable_that_goes_elsewhere_takes_nobody_along(
+    tasks: dict[str, Task], mine: str, here: Path
+) -> None:
+    policy = load_policy(f"{mine}:wanders", "kit-pick")
+    policy.act(*asked(tasks["kit-pick"]))
+    assert Path.cwd() == here
 
 
 def test_ctrl_c_in_a_callable_is_the_users(tasks: dict[str, Task], mine: str, here: Path) -> None:
@@ -489,6 +500,21 @@ def rows_bytes(most: int, together: int) -> bytes:
     graph = helper.make_graph(nodes, "rows", [seen], [given], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())
+
+
+def test_a_file_that_wants_more_than_an_observation_is_refused(here: Path) -> None:
+    from onnx import TensorProto, helper
+
+    rows = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
+        for name, width in (("observation", 36), ("b", 5))
+    ]
+    answer = helper.make_tensor_value_info("action", TensorProto.FLOAT, ["n", 5])
+    graph = helper.make_graph([helper.make_node("Identity", ["b"], ["action"])], "g", rows, [answer])
+    onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (here / "extra.onnx").write_bytes(onnx_model.SerializeToString())
+    assert "expected one input, found observation, b" in refusal("extra.onnx", "conveyor-sort")
+    assert not (here / "runs").exists()
 
 
 @pytest.mark.parametrize(

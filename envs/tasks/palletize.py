@@ -88,7 +88,7 @@ def _pushed(s: Lookup) -> Array:
     """On the cases of its own layer the whole force; on pallet and layers, upon which the case is set down, what pushes sideways by more than its
     friction on top of them can."""
     beside, below = norm(s["stack.contact"].reshape(*s.lead, 3, 3)).max(axis=-1), s["stack.below"]
-    return np.maximum(beside, norm_xy(below) - FRICTION * np.abs(below[..., 2]))
+    return np.asarray(np.maximum(beside, norm_xy(below) - FRICTION * np.abs(below[..., 2])))
 
 
 class Palletize(Task):
