@@ -28,15 +28,19 @@ Written by `genba bench disturbances`: do not edit. What a bad day does to a cel
 from. Training, suites and `genba check --sweep` use the same classes. *Measured* is what worlds at severities 1 to 5 did, against
 undisturbed twins of the same seeds and actions, in the quantity of the ladder: the median over worlds, then the least and the greatest
 over cells (`genba.envs.effects` and the modules beside it). A part is weighed by the forces under it, a delay is found by comparing
-records, a servo is asked for its force. Severity 0 changes no bit of a trajectory, which a test compares in every cell.
+records, a drive is asked for its torque. Severity 0 changes no bit of a trajectory, which a test compares in every cell.
 
 A source that reads `cell_spec` is our own choice, with its reason. Names of other projects say whose training or benchmark uses a
 number of that size. Forces are simulated, uncalibrated.
 
 A suite names disturbances with their severities; several that act together are named in alphabetical order, as `push + sensor-bias: [1, 3]`.
-A disturbance that a cell cannot meet is refused before the first episode. The suites that come with Genba use six of them (`inspect` adds those of
-cameras): `action-delay`,
-`friction`, `observation-delay`, `part-mass`, `push` and `sensor-noise`; policies learn with those that their cell's suite names.
+A disturbance that a cell cannot meet is refused before the first episode. The suites of Genba's cells use six of them: `action-delay`, `friction`,
+`observation-delay`, `part-mass`, `push` and `sensor-noise`; `inspect` adds those of cameras, and `generic`, for environments that are not Genba's, uses the
+two delays beside three of its own, `observation-noise`, `body-mass` and `surface-friction`. Policies learn with those that their cell's suite names.
+
+Cells are measured as they come, so camera disturbances are listed for `inspect`; `kit-pick,vision=1` and `conveyor-sort,vision=1` meet them too. In
+`kit-pick` and `handover` the distance to the person (`worker_distance`) is read from a second sensor, to which no error of a sensed position is added (only
+the hand's position is disturbed): such disturbances do not show what a policy does when that sensor errs.
 """
 Say = Callable[[str], None]
 

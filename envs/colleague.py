@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .contact_model import moving_mass, simple_mass
+from .contact_model import robot_mass
 from .parameters import Cell
 from .people_cell import Person
 from .people_motion import Place
@@ -26,8 +26,7 @@ def colleague(cell: Cell, place: Place, robot: Robot, links: tuple[str, ...], lo
     number = round(cell["colleague"][1])
     if not number:
         return None
-    mass = simple_mass(moving_mass(robot), load)
-    return Person(BODIES[number - 1], place, links, mass, interval_s=MEASURED_S)
+    return Person(BODIES[number - 1], place, links, robot_mass(robot, load), interval_s=MEASURED_S)
 
 
 @once

@@ -136,13 +136,31 @@ def speed_limit(region: RegionLimit, robot_mass: float, area: float | None = Non
 
 
 def simple_mass(moving: float, load: float = 0.0) -> float:
-    """m_R in kg: half of the mass of what moves of the robot, and all of the load with the tool."""
+    """m_R in kg: half of the mass of what moves of the robot, and all of the load: tool and workpiece."""
     return moving / 2.0 + load
 
 
+def robot_mass(robot: Robot, workpiece: float = 0.0) -> float:
+    """m_R in kg of a robot that carries at most `workpiece` kg in its tool."""
+    return simple_mass(moving_mass(robot), tool_mass(robot) + workpiece)
+
+
 def moving_mass(robot: Robot) -> float:
-    """Mass in kg of the robot's links and tool but for its base."""
-    return float(sum(link.mass for name, link in robot.links.items() if name != robot.root))
+    """Mass in kg of the robot's links but for its base and its tool."""
+    still = tool_bodies(robot) | {robot.root}
+    return float(sum(link.mass for name, link in robot.links.items() if name not in still))
+
+
+def tool_mass(robot: Robot) -> float:
+    """Mass in kg of the robot's tool."""
+    tool = tool_bodies(robot)
+    return float(sum(link.mass for name, link in robot.links.items() if name in tool))
+
+
+def tool_bodies(robot: Robot) -> frozenset[str]:
+    """The body that carries the tool and all that hang from it: a hand and its fingers, a holder and its cup."""
+    carrier = robot.spec().body(robot.tool_body)
+    return frozenset((carrier.name, *(body.name for body in carrier.find_all("body"))))
 
 
 def reflected_mass(

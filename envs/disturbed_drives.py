@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from .disturbances import Disturbance, EitherSign, Ladder
-from .drives import arm_actuators, arm_dofs
+from .drives import arm_actuators, arm_dofs, arm_joints
 from .engine import Engine, Ids
 from .robots import load_robot
 from .signals import Array
 from .streams import Streams
 from .task import Task
+
+TORQUE = ("actuator_forcerange", "jnt_actfrclimited", "jnt_actfrcrange")  # what bounds a drive's torque
 
 
 class _Arm(Disturbance):
@@ -32,6 +34,23 @@ class _Arm(Disturbance):
             new = rows[:, servos] * factor[:, :, None]
             rows[:, servos] = np.where((self.level[ids] > 0)[:, None, None], new, rows[:, servos])
             fields[name] = rows
+        return fields
+
+    def weaken(self, ids: Ids, fields: dict[str, Array], share: Array) -> dict[str, Array]:
+        """Leave each drive of the arm `share` `(m, J)` of its largest torque (N*m or N); worlds of severity 0 keep theirs.
+
+        A drive that compensates gravity gives that beside what its servo gives, so there the joint's limit is the drive's; elsewhere
+        the servo's is.
+        """
+        joints, most = arm_joints(self.task), load_robot(self.task.robot_name).tau_max
+        carries = self.engine.model.jnt_actgravcomp[joints].astype(bool)
+        self.scale(ids, fields, ("actuator_forcerange",), np.where(carries, 1.0, share))
+        limited, reach = (self.field(fields, name, len(ids)).copy() for name in TORQUE[1:])
+        now = np.where(limited[:, joints, None], reach[:, joints], np.stack([-most, most], axis=1))
+        on = (self.level[ids] > 0)[:, None] & carries & (share < 1.0)
+        reach[:, joints] = np.where(on[:, :, None], share[:, :, None] * now, reach[:, joints])
+        limited[:, joints] = np.where(on, True, limited[:, joints])
+        fields["jnt_actfrclimited"], fields["jnt_actfrcrange"] = limited, reach
         return fields
 
 
@@ -56,11 +75,11 @@ class DriveGains(_Arm, EitherSign):
 
 
 class DriveWeak(_Arm):
-    """Every drive of the arm gives only a part of its torque."""
+    """Every drive of the arm gives only a part of its torque, that which carries the arm's weight included."""
 
     name, port = "drive-weak", "model"
     says = ("The arm's drives give less torque", "駆動トルクの低下")
-    needs = ("actuator_forcerange",)
+    needs = TORQUE
     ladder = Ladder(
         "share of each drive's largest torque that is missing",
         "1",
@@ -71,18 +90,22 @@ class DriveWeak(_Arm):
     def change_model(self, ids: Ids, fields: dict[str, Array]) -> dict[str, Array]:
         if not self.level[ids].any():
             return fields
-        factor = np.repeat(1.0 - self.value[ids, None], len(arm_actuators(self.task)), axis=1)
-        return self.scale(ids, fields, self.needs, factor)
+        left = np.repeat(1.0 - self.value[ids, None], len(arm_joints(self.task)), axis=1)
+        return self.weaken(ids, fields, left)
 
 
 class DriveDead(_Arm):
-    """One drive of the arm, drawn, loses its hold: at severity 5 it is dead."""
+    """One drive of the arm, drawn, loses its hold: its servo's gains and its largest torque fade together, at severity 5 it is dead.
+
+    A drive that compensates gravity carries its joint's weight as long as what is left of its torque suffices, then the joint sags.
+    """
 
     name, port = "drive-dead", "model"
     says = ("One drive loses its hold, up to a dead joint", "一つの駆動部の出力低下(最大で停止)")
-    needs = ("actuator_gainprm", "actuator_biasprm")
+    gains = ("actuator_gainprm", "actuator_biasprm")
+    needs = (*gains, *TORQUE)
     ladder = Ladder(
-        "share of one servo's gains that is missing",
+        "share of one drive's servo gains and of its largest torque that is missing",
         "1",
         (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         "cell_spec: even steps to a drive that does nothing",
@@ -99,7 +122,8 @@ class DriveDead(_Arm):
         if not self.level[ids].any():
             return fields
         mine = self.joint[ids, None] == np.arange(len(arm_actuators(self.task)))
-        return self.scale(ids, fields, self.needs, np.where(mine, 1.0 - self.value[ids, None], 1.0))
+        share = np.where(mine, 1.0 - self.value[ids, None], 1.0)
+        return self.weaken(ids, self.scale(ids, fields, self.gains, share), share)
 
 
 class JointFriction(_Arm):

@@ -15,10 +15,17 @@ from .task import Task
 
 
 class GravityTilt(Disturbance):
-    """The whole cell stands a little tilted, in a random direction."""
+    """The whole cell stands a little tilted, in a random direction.
+
+    Gravity turns. An arm's controller knows where it points, as from an inclinometer in the base, and carries the arm's own weight
+    accordingly; what is loose or held feels the tilt, and a vehicle.
+    """
 
     name, port = "gravity-tilt", "world"
-    says = ("The cell stands tilted", "セルの傾き")
+    says = (
+        "The cell stands tilted: an arm's controller knows how and bears the arm's weight; parts, held ones too, and vehicles feel it",
+        "セルの傾き。アームの制御は重力の向きを知り自重を補償するので、影響は部品(把持中も)と移動台車に現れる",
+    )
     needs = ("opt.gravity",)
     ladder = Ladder(
         "angle of gravity to the vertical",
@@ -27,15 +34,19 @@ class GravityTilt(Disturbance):
         "cell_spec: a machine is levelled to 0.2 mm/m, a bench by eye to 5 mm/m; 0.04 rad is 2.3 degrees",
     )
 
+    def __init__(self, task: Task, engine: Engine) -> None:
+        super().__init__(task, engine)
+        self.towards = np.zeros(engine.worlds)
+
     def draw(self, ids: Ids, streams: Streams) -> None:
-        self.towards = streams.between(self.name, 0.0, 2.0 * np.pi)
+        self.towards[ids] = streams.between(self.name, 0.0, 2.0 * np.pi)
 
     def change_model(self, ids: Ids, fields: dict[str, Array]) -> dict[str, Array]:
         if not self.level[ids].any():
             return fields
         rows, angle = self.field(fields, "opt.gravity", len(ids)).copy(), self.value[ids]
-        down = -rows[:, 2]
-        tilted = [np.sin(angle) * np.cos(self.towards), np.sin(angle) * np.sin(self.towards), -np.cos(angle)]
+        down, towards = -rows[:, 2], self.towards[ids]
+        tilted = [np.sin(angle) * np.cos(towards), np.sin(angle) * np.sin(towards), -np.cos(angle)]
         new = down[:, None] * np.stack(tilted, axis=1)
         fields["opt.gravity"] = np.where((self.level[ids] > 0)[:, None], new, rows)
         return fields

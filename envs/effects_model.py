@@ -44,19 +44,38 @@ def gains(task: Task, pair: Pair) -> list[float]:
     return pair.by_severity(np.median(np.abs(ratio - 1.0), axis=1))
 
 
+def full_torques(task: Task, worlds: Worlds) -> Array:
+    """`(N, J)` N*m or N: the most that each joint's actuators give in all, gravity's compensation included, with the target far off on
+    one side or the other."""
+    at = [int(task.model.jnt_qposadr[joint]) for joint in arm_joints(task)]
+    servos, dofs = arm_actuators(task), arm_dofs(task)
+
+    def look(model: mujoco.MjModel, data: mujoco.MjData, world: int) -> Array:
+        data.qvel[:], given = 0.0, []
+        for away in (-9.0, 9.0):
+            data.ctrl[servos] = data.qpos[at] + away
+            mujoco.mj_forward(model, data)
+            given.append(np.abs(data.qfrc_actuator[dofs]))
+        return np.asarray(np.maximum(*given))
+
+    return each_world(worlds, look)
+
+
 def dead(task: Task, pair: Pair) -> list[float]:
-    """What is missing of that force at the joint where most is; the others must be sound."""
-    missing = np.sort(
-        1.0 - servo_forces(task, pair.worlds, 1e-4) / servo_forces(task, pair.twins, 1e-4), axis=1
-    )
-    return pair.by_severity(np.where(np.abs(missing[:, -2]) < 1e-9, missing[:, -1], np.nan))
+    """What is missing of one joint's largest torque and, as much, of its servo's answer to a small error; the others must be sound."""
+    given, sound = full_torques(task, pair.worlds), full_torques(task, pair.twins)
+    torque = 1.0 - given / load_robot(task.robot_name).tau_max
+    answer = 1.0 - servo_forces(task, pair.worlds, 1e-4) / servo_forces(task, pair.twins, 1e-4)
+    odd = (np.abs(answer) > 1e-9) | (given != sound)
+    alike = np.abs(torque - answer) < 1e-6
+    one = (odd.sum(axis=1) == 1) & (alike | ~odd).all(axis=1)
+    return pair.by_severity(np.where(one, torque[np.arange(len(odd)), odd.argmax(axis=1)], np.nan))
 
 
 def weak(task: Task, pair: Pair) -> list[float]:
-    """What is missing of a servo's force far from its target."""
-    return pair.by_severity(
-        np.median(1.0 - servo_forces(task, pair.worlds, 9.0) / servo_forces(task, pair.twins, 9.0), axis=1)
-    )
+    """What is missing of a joint's largest torque; as much at each joint."""
+    missing = 1.0 - full_torques(task, pair.worlds) / load_robot(task.robot_name).tau_max
+    return pair.by_severity(np.where(np.ptp(missing, axis=1) < 1e-9, missing.mean(axis=1), np.nan))
 
 
 def joint_friction(task: Task, pair: Pair) -> list[float]:

@@ -49,7 +49,10 @@ class WorldRows:
             raise BadInput(f"{worlds.task.id}: a cell with a camera cannot be continued from a copied state")
         self.worlds = worlds
         pairs = zip(_owners(worlds), _owners(_of_another_size(worlds)), strict=True)
-        self.places = [place for owner, other in pairs for place in _places(owner, other)]
+        steps = _Place(
+            worlds.engine, "finer"
+        )  # beside state, sensors and starts all that the engine remembers
+        self.places = [steps, *(place for owner, other in pairs for place in _places(owner, other))]
         self.starts: list[dict[str, Array]] = []
         self._of = np.full(worlds.rows, -1)  # the start that each world has now
 

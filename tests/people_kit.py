@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
-from genba.envs.contact_model import moving_mass, simple_mass
+from genba.envs.contact_model import robot_mass
 from genba.envs.people_cell import Person
 from genba.envs.robots import load_robot
 from genba.envs.tasks.kit_pick import COLLEAGUE, HEAVIEST, LINKS, KitPick
@@ -21,6 +21,6 @@ class WithWorker(KitPick):
 
     @cached_property
     def colleague(self) -> Person:
-        mass = simple_mass(moving_mass(load_robot(self.robot_name)), HEAVIEST)
+        mass = robot_mass(load_robot(self.robot_name), HEAVIEST)
         person = Person(self.body, self.place_of, LINKS, mass, interval_s=self.interval_s)
         return person if self.motions is None else replace(person, motions=self.motions)

@@ -19,15 +19,18 @@ from genba.envs.contact_model import (
     reflected_mass,
     region_limit,
     region_limits,
+    robot_mass,
     simple_mass,
     speed_limit,
+    tool_mass,
     transient_force,
 )
 from genba.envs.errors import UnknownName
 from genba.envs.people import REGIONS
 from genba.envs.people_motion import Place
-from genba.envs.robots import load_robot
-from genba.envs.tasks.kit_pick import COLLEAGUE
+from genba.envs.robots import arm_names, load_robot
+from genba.envs.task import get_task
+from genba.envs.tasks.kit_pick import COLLEAGUE, KitPick
 from genba.safety.contact_limits import RobotMass, held_force, judge_contact
 from genba.safety.episodes import Loop
 from genba.safety.formula import parse
@@ -187,11 +190,27 @@ def test_the_reflected_mass_of_a_rod_is_its_inertia_over_the_square_of_the_arm()
     assert reflected_mass(model, data, 1, tip, np.array([0.0, 0.0, 1.0])) == np.inf
 
 
-def test_the_simple_mass_of_a_robot_is_half_of_what_moves_and_all_that_it_carries() -> None:
-    robot = load_robot("fr3")
-    base = robot.links[robot.root].mass
-    assert moving_mass(robot) == pytest.approx(sum(link.mass for link in robot.links.values()) - base)
-    assert simple_mass(moving_mass(robot), 1.5) == pytest.approx(moving_mass(robot) / 2.0 + 1.5)
+TOOLS = {  # kg: of the tool, and m_R by hand with 0.14 kg in it
+    "fr3": (0.7126, 8.6000), "ur5e-2f85": (0.92, 9.91), "ur5e-vacuum": (0.9, 9.89), "yk400xec": (0.25, 5.29),
+    "yk400xec-driver": (1.22, 6.26), "yk400xec-soft": (0.48, 5.52),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", arm_names())
+def test_the_simple_mass_of_a_robot_is_half_of_the_arm_and_all_that_its_flange_carries(name: str) -> None:
+    """The load of the formula is tool and workpiece, so no part of the tool is halved."""
+    robot = load_robot(name)
+    base, every = robot.links[robot.root].mass, sum(link.mass for link in robot.links.values())
+    tool, expected = TOOLS[name]
+    assert tool_mass(robot) == pytest.approx(tool)
+    assert moving_mass(robot) == pytest.approx(every - base - tool)
+    assert robot_mass(robot, 0.14) == pytest.approx(expected, abs=5e-5)
+
+
+def test_a_colleague_meets_the_arm_with_its_tool_and_the_heaviest_part() -> None:
+    task = get_task("kit-pick,colleague=2")
+    assert isinstance(task, KitPick) and task.colleague is not None
+    assert task.colleague.robot_mass == pytest.approx(8.6, abs=5e-4)
 
 
 def swing(o: NDArray[np.float32], seeds: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from genba.envs.disturbances import Ladder, Push, disturbances_for
+from genba.envs.disturbed_drives import DriveDead
 from genba.envs.errors import BadInput
+from genba.envs.robots import load_robot
 from genba.envs.streams import Streams
 from genba.envs.task import Task
 from genba.envs.worlds import Worlds
@@ -107,15 +109,40 @@ def test_what_one_sensing_disturbance_replaced_stays_replaced_beside_another(tas
     assert (both.sensed()["tcp.pos"][0] != alone.sensed()["tcp.pos"][0]).all()
 
 
-def test_a_dead_drive_lets_the_arm_sag(tasks: dict[str, Task]) -> None:
-    task, n = tasks["handover"], 12
+@pytest.mark.parametrize(
+    ("task_id", "sags"), [("handover", 1.0), ("kit-pick", 0.9), ("conveyor-sort", 0.1)]
+)  # rad; the SCARA's quill m
+def test_a_dead_drive_gives_nothing_and_lets_the_arm_sag(
+    tasks: dict[str, Task], task_id: str, sags: float
+) -> None:
+    """Also where the drives compensate gravity, which no servo's gain takes away (FR3, SCARA)."""
+    task, n = tasks[task_id], 24
     worlds = Worlds(task, n, 1, disturbances=("drive-dead",))
     worlds.reset(np.arange(n), np.arange(n), {"drive-dead": np.full(n, 5)})
-    before = worlds.signals.now["arm.q"].copy()
+    drive = worlds.disturbances["drive-dead"]
+    assert isinstance(drive, DriveDead) and len(set(drive.joint)) == len(worlds.signals.now["arm.q"][0])
+    own, before = (np.arange(n), drive.joint), worlds.signals.now["arm.q"].copy()
     for _ in range(25):
         worlds.step(np.zeros((n, len(task.action_names))))
-    moved = np.abs(worlds.signals.now["arm.q"] - before).max(axis=1)
-    assert moved.max() > 0.05
+        assert (worlds.signals["arm.torque"][own[0], :, own[1]] == 0.0).all()
+    moved = np.abs(worlds.signals.now["arm.q"] - before)[own]
+    assert moved.max() > sags
+
+
+@pytest.mark.parametrize("task_id", ["kit-pick", "conveyor-sort", "handover"])
+def test_a_weak_drive_never_gives_more_than_is_left_of_it(tasks: dict[str, Task], task_id: str) -> None:
+    """Of its data sheet's torque, whatever the arm is told; the weight that gravity compensation carries included."""
+    task, n = tasks[task_id], 12
+    worlds = Worlds(task, n, 1, disturbances=("drive-weak",))
+    worlds.reset(np.arange(n), np.arange(n), {"drive-weak": 3 + np.arange(n) % 3})
+    most = load_robot(task.robot_name).tau_max * (1.0 - worlds.disturbances["drive-weak"].value[:, None])
+    reached = np.zeros_like(most)
+    for tick in range(50):
+        worlds.step(np.full((n, len(task.action_names)), 1.0 if tick % 20 < 10 else -1.0))
+        reached = np.maximum(reached, np.abs(worlds.signals["arm.torque"]).max(axis=1))
+    assert (reached <= most + 1e-9).all()
+    if task_id != "conveyor-sort":  # whose joints are not asked for so much
+        assert (reached > 0.999 * most).any()
 
 
 def test_draws_of_one_disturbance_do_not_depend_on_another(tasks: dict[str, Task]) -> None:
