@@ -464,16 +464,15 @@ def check(
             until_decided=until_decided,
             at_most=at_most is not None,
             search=bool(search),
-            env=bool(env),
             limit=bool(limits),
             no_scan=no_scan,
         )
         with quiet_stdout():
-            from genba.policies.load import load_policy
+            from genba.policies.load import load_policy, task_or_env
             from genba.safety.sweep import sweep as probe
 
             swept = probe(
-                load_policy(policy, task),
+                load_policy(policy, task_or_env(task, env)),
                 suite=suite,
                 axes=axis or (),
                 episodes=episodes,

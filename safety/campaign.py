@@ -137,7 +137,7 @@ def begin(
     until: UntilDecided | None = None,
     scan: bool = False,
 ) -> Path:
-    """Make the next attempt's folder with its plan, hash and platform."""
+    """Make the next attempt's folder with its plan, hash and platform. Raises BadInput, and makes none, where no plan can be."""
     if seed is not None:
         chosen_seed(seed)
     least = len(suite.conditions) * (suite.strata.parts if suite.strata else 1)
@@ -147,6 +147,7 @@ def begin(
         )
     if suite.strata:
         check_strata(suite.strata, task)
+    make_plan(policy, task, suite, binding, seed or 0, until, scan)  # before a folder is there
     with writing(policy.folder):
         folder, attempt = new_check(policy.folder)
         base = fresh_seed_base(policy.sha256, suite, attempt) if seed is None else seed
@@ -169,7 +170,7 @@ def make_plan(
     until: UntilDecided | None = None,
     scan: bool = False,
 ) -> Plan:
-    """The plan of one attempt."""
+    """The plan of one attempt. Raises BadInput for a suite of more episodes than an attempt has seeds."""
     conditions = suite.conditions
     each, shard, looks = suite.episodes_per_condition, 0, None
     if until:
@@ -179,6 +180,11 @@ def make_plan(
         shard, every = look_shards(len(conditions) * parts, until.look_every)
         looks = Looks(every=every)
     episodes = each * len(conditions)
+    if episodes > SEEDS_PER_BASE:
+        raise BadInput(
+            f"suite {suite.id}: {len(conditions)} conditions x {each:,} episodes are {episodes:,}, expected at most "
+            f"{SEEDS_PER_BASE:,}; lower episodes_per_condition to {SEEDS_PER_BASE // len(conditions):,} or less"
+        )
     return Plan(
         task=task.id,
         task_version=task.version,

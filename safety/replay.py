@@ -13,10 +13,11 @@ from ..envs.platform import differences, fingerprint
 from ..envs.task import get_task
 from .campaign import versions
 from .episodes import Loop, Row, Watch
-from .evidence import Incomplete, checked_shard, platform_of, read_plan, rows_of, shard_path
+from .evidence import Incomplete, checked_shard, platform_of, read_evidence, read_plan, rows_of, shard_path
 from .folders import find_check
 from .plan import Episode, Plan
 from .policy import Policy
+from .result import judged
 from .search_files import is_search, stored_finding
 
 TOLERANCE = 1e-3  # of margins, in their units, on another platform
@@ -170,9 +171,24 @@ def stored_row(folder: Path, plan: Plan, episode: int) -> Row:
         raise BadInput(f"no episode {episode} in {folder}: expected 0 to {plan.episodes - 1}")
     number = episode // plan.episodes_per_shard
     if not shard_path(folder, number).is_file():
+        if ended := decided_after(folder, plan):
+            raise BadInput(
+                f"no episode {episode} in {folder}: this check was decided after {ended:,} episodes; expected 0 to {ended - 1}"
+            )
         raise Incomplete(f"{folder}: episode {episode} was not judged yet; go on with: genba check --resume")
     rows = list(rows_of(checked_shard(folder, plan, number)))
     return rows[episode - plan.shard(number).start]
+
+
+def decided_after(folder: Path, plan: Plan) -> int:
+    """After how many episodes a check that stops when it is decided has stopped; 0 where it has not, or has no such plan."""
+    if not plan.looks:
+        return 0
+    try:
+        evidence = read_evidence(folder)
+    except Incomplete:
+        return 0
+    return len(evidence) if judged(evidence).word != "INSUFFICIENT" else 0
 
 
 def _same(a: Any, b: Any) -> bool:

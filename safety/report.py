@@ -27,9 +27,9 @@ from .report_facts import (
     cycle_facts,
     heat_map,
     quantity,
-    reasons,
     severity_name,
 )
+from .report_reasons import reasons
 from .report_scan import scan_lines
 from .report_search import search_facts
 from .report_summary import demands, glance, identity, not_assessed, remarks, strata, warnings

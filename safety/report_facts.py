@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,8 @@ from .evidence import Evidence
 from .families import Cell
 from .lanes import FIXED, Lane
 from .percent import at_least, at_most, plain
-from .report_scan import scan_reasons
 from .result import CheckResult
-from .result_counts import cells, worst_condition
-from .verdict_values import ConstraintResult, SuccessResult
+from .result_counts import cells, together, worst_condition
 from .words import Words
 
 FORCES = ("N", "N*m")
@@ -49,59 +46,6 @@ def share(count: int, n: int) -> str:
         if float(text) not in (0.0, 100.0) or count in (0, n):
             break
     return f"{text} %"
-
-
-def reasons(result: CheckResult, words: Words) -> list[str]:
-    """Why the verdict is what it is, one sentence each, in the report's language."""
-    verdict = result.verdict
-    found = _spoilt(result, words) + scan_reasons(result, words)
-    found += [_broken(each, words) for each in verdict.constraints if each.hard and each.state == "broken"]
-    found += [_short(each, words, "broken") for each in verdict.success if each.state == "broken"]
-    if verdict.word == "FAIL":
-        return found
-    return (
-        found
-        + _undecided(verdict.constraints, words)
-        + [_short(each, words, "open") for each in verdict.success if each.state == "open"]
-    )
-
-
-def _spoilt(result: CheckResult, words: Words) -> list[str]:
-    columns = result.evidence.columns
-    faults = int((columns["reason"] == "fault").sum())
-    margins = [result.evidence.margins(each.id) for each in result.evidence.plan.assessed]
-    broken = np.zeros(len(result.evidence), bool)
-    for values in margins:
-        broken |= np.isnan(values) | (values == -np.inf)
-    found = [words("reason.faults", n=faults)] if faults else []
-    return found + ([words("reason.nans", n=int(broken.sum()))] if broken.any() else [])
-
-
-def _broken(each: ConstraintResult, words: Words) -> str:
-    fields: Mapping[str, Any] = {
-        "id": each.id, "k": each.violations, "n": each.n, "low": at_least(each.lower), "allowed": plain(each.max_rate),
-    }  # fmt: skip
-    if each.lower > each.max_rate:
-        return words("reason.broken", **fields)
-    return words("reason.broken_in", where=", ".join(each.broken_in), **fields)
-
-
-def _undecided(results: Sequence[ConstraintResult], words: Words) -> list[str]:
-    """Undecided limits with the same numbers share a sentence; those that were violated come first."""
-    alike: dict[tuple[int, float], list[ConstraintResult]] = {}
-    for each in results:
-        if each.hard and each.state == "open":
-            alike.setdefault((-each.violations, each.max_rate), []).append(each)
-    return [
-        words("reason.open", id=", ".join(each.id for each in group), k=group[0].violations, n=group[0].n,
-              high=at_most(group[0].upper), allowed=plain(group[0].max_rate), more=group[0].more)
-        for _, group in sorted(alike.items(), key=lambda item: item[0])
-    ]  # fmt: skip
-
-
-def _short(each: SuccessResult, words: Words, state: str) -> str:
-    return words(f"reason.success_{state}", where=severity_name(each.severity, words), k=each.successes, n=each.n,
-                 low=at_least(each.lower), high=at_most(each.upper), demand=plain(each.demand), more=each.more)  # fmt: skip
 
 
 def severity_name(severity: int, words: Words) -> str:
@@ -175,7 +119,6 @@ class Heat:
 def heat_map(evidence: Evidence, words: Words) -> Heat:
     """Success, its bounds (all of them hold together) and what went wrong, condition by condition."""
     plan, columns = evidence.plan, evidence.columns
-    claims, confidence = len(plan.conditions) * (2 if plan.lane is FIXED else 1), plan.confidence
     severities = sorted({condition.severity for condition in plan.conditions})
     rows: dict[str, Fact] = {}
     for index, condition in enumerate(plan.conditions):
@@ -187,12 +130,13 @@ def heat_map(evidence: Evidence, words: Words) -> Heat:
             condition.disturbance,
             {"name": words.name("disturbance", condition.disturbance), "cells": dict.fromkeys(severities)},
         )
+        low, high = together(plan, won, n)
         row["cells"][condition.severity] = {
             "k": f"{won:,}",
             "n": f"{n:,}",
             "rate": share(won, n),
-            "low": at_least(plan.lane.lower(won, n, confidence, claims)),
-            "high": at_most(plan.lane.upper(won, n, confidence, claims)),
+            "low": at_least(low),
+            "high": at_most(high),
             "shade": shade(won / max(n, 1)),
             "cycle": f"{cycles.mean():.1f} s" if len(cycles) else "",
             "ended": ", ".join(

@@ -21,9 +21,11 @@ from .result_counts import cells, condition_rows, counts, violated, worst_condit
 from .result_strata import by_stratum
 from .scan_files import Scan, read_scan
 from .verdict import ConstraintResult, Verdict, judge
+from .verdict_values import Word
 
 LISTED = 10  # findings of one constraint or reason; the evidence has them all
 SHOWN = 8  # reasons in the table
+NO_SCAN = "the scan is missing: go on with: genba check --resume"
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "INSUFFICIENT": 1}
 
 
@@ -85,9 +87,7 @@ class CheckResult:
              "upper95_together": s.upper}
             for s in self.verdict.success
         ]  # fmt: skip
-        first = (
-            levels[0] if levels else {"rate": float(evidence.columns["success"].mean()), "n": len(evidence)}
-        )
+        first = levels[0] if levels else self._success()
         return {
             "run": str(self.folder.parent.parent if self.folder.parent.name == "checks" else self.folder),
             "check": str(self.folder),
@@ -125,6 +125,12 @@ class CheckResult:
             "scan": self.scan.as_json() if self.scan else None,
             "findings": [finding.as_json() for finding in self.findings],
         }  # fmt: skip
+
+    def _success(self) -> dict[str, Any]:
+        """Success over all conditions, where the suite demands none."""
+        plan, won, n = self.evidence.plan, int(self.evidence.columns["success"].sum()), len(self.evidence)
+        lower, upper = plan.lane.lower(won, n, plan.confidence), plan.lane.upper(won, n, plan.confidence)
+        return {"rate": won / max(n, 1), "n": n, "lower95": lower, "upper95": upper}
 
     def table(self) -> str:
         """Constraints, success and verdict as `genba check` prints them."""
@@ -205,7 +211,8 @@ def conclude(
     """Count and judge evidence, and what the scan beside it found."""
     plan, scan = evidence.plan, read_scan(evidence.folder, evidence.plan)
     against = scan.reasons(plan) if scan else ()
-    verdict = judged(evidence, tampering=[*_beyond(evidence), *against])
+    beyond = decided_before(evidence)
+    verdict = judged(evidence, tampering=[*([beyond.line] if beyond else []), *against])
     verdict = _doubted(verdict, plan, scan)
     return CheckResult(evidence.folder, evidence, verdict, findings(evidence), seconds, monitor_share, scan)
 
@@ -216,7 +223,7 @@ def _doubted(verdict: Verdict, plan: Plan, scan: Scan | None) -> Verdict:
         doubts, warnings = scan.doubts(), (*verdict.warnings, *scan.warnings(plan))
         verdict = replace(verdict, warnings=warnings)
     else:
-        doubts = ("the scan is missing: go on with: genba check --resume",) if plan.scan else ()
+        doubts = (NO_SCAN,) if plan.scan else ()
     if not doubts or verdict.word == "FAIL":
         return verdict
     return replace(verdict, word="INSUFFICIENT", reasons=(*doubts, *verdict.reasons))
@@ -231,15 +238,28 @@ def judged(evidence: Evidence, end: int | None = None, tampering: Sequence[str] 
     return judge(gates, plan.suite.verdict.success, seen, plan.confidence, tampering, plan.lane)
 
 
-def _beyond(evidence: Evidence) -> list[str]:
+@dataclass(frozen=True)
+class DecidedBefore:
+    """A look that had decided, and how many episodes came after it all the same."""
+
+    look: int
+    word: Word
+    added: int
+
+    @property
+    def line(self) -> str:
+        return f"{self.added:,} episodes were added after the look at {self.look:,} had decided: {self.word}"
+
+
+def decided_before(evidence: Evidence) -> DecidedBefore | None:
     """What is wrong with where a check stopped: it ends at the first look that decides, or with its plan."""
     plan, n = evidence.plan, len(evidence)
     for end in plan.ends:
         if end >= n:
             break
         if (word := judged(evidence, end).word) != "INSUFFICIENT":
-            return [f"{n - end:,} episodes were added after the look at {end:,} had decided: {word}"]
-    return []
+            return DecidedBefore(end, word, n - end)
+    return None
 
 
 def read_check(where: str | Path) -> CheckResult:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from .evidence import Evidence
 from .families import Cell, table
+from .lanes import FIXED
+from .plan import Plan
 from .verdict_values import Counts
 
 
@@ -60,7 +62,7 @@ def worst_condition(evidence: Evidence, constraint: str) -> dict[str, Any] | Non
 
 
 def condition_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """Success, cycle time and how often a person was in the way, condition by condition."""
+    """Success, cycle time and how often a person was in the way, condition by condition; bounds as in `together`."""
     rows = []
     for index, condition in enumerate(evidence.plan.conditions):
         here = evidence.columns["condition"] == index
@@ -69,6 +71,19 @@ def condition_rows(evidence: Evidence) -> list[dict[str, Any]]:
             "cycle_s": float(evidence.columns["cycle_s"][done].mean()) if done.any() else None,
             "in_path": float(evidence.columns["in_path"][here].mean()),
         }
-        success = float(evidence.columns["success"][here].mean())
-        rows.append({**condition.model_dump(), "success": success, "n": int(here.sum()), **cycles})
+        success, n = float(evidence.columns["success"][here].mean()), int(here.sum())
+        lower, upper = together(evidence.plan, int(done.sum()), n)
+        met_lower, met_upper = together(evidence.plan, int(evidence.columns["in_path"][here].sum()), n)
+        bounds = {"lower95_together": lower, "upper95_together": upper,
+                  "in_path_lower95_together": met_lower, "in_path_upper95_together": met_upper}  # fmt: skip
+        rows.append({**condition.model_dump(), "success": success, "n": n, **cycles, **bounds})
     return rows
+
+
+def together(plan: Plan, count: int, n: int) -> tuple[float, float]:
+    """Bounds on a rate in one condition, which hold at once for this rate in all conditions of a plan."""
+    claims = len(plan.conditions) * (2 if plan.lane is FIXED else 1)
+    return (
+        plan.lane.lower(count, n, plan.confidence, claims),
+        plan.lane.upper(count, n, plan.confidence, claims),
+    )

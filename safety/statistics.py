@@ -19,6 +19,7 @@ Bound = Callable[[int, int, float], float]
 
 RESAMPLES, RESAMPLING_SEED = 1000, 20261121
 FEWEST_BEYOND = 10  # pairs
+OTHERS, ROUNDING = 0.05, 1e-9  # share of pairs with another difference; of a value
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,17 @@ def paired_rate_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95)
 
 
 def paired_mean_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Mean of `b - a` over the same `(n,)` episodes, with Student's t. Infinite below two pairs."""
+    """Mean of `b - a` over the same `(n,)` episodes, with Student's t.
+
+    Infinite below two pairs, and where all differences are one value (but for rounding) and fewer than it takes to show that at most
+    5 % of pairs have another: few values that only look alike (cycle times are whole ticks) say nothing of how far others lie.
+    """
     first, second = _paired(a, b)
     difference = second - first
     n = len(difference)
     mean = float(difference.mean())
-    if n < 2:
+    alike = float(np.ptp(difference)) <= ROUNDING * float(np.abs([first, second]).max())
+    if n < 2 or (alike and n * math.log(1.0 - OTHERS) > math.log(1.0 - confidence)):
         return Interval(mean, -math.inf, math.inf, n)
     reach = float(stdtrit(n - 1, 0.5 + confidence / 2) * difference.std(ddof=1) / math.sqrt(n))
     return Interval(mean, mean - reach, mean + reach, n)

@@ -3,13 +3,16 @@
 Category 1 keeps the drives on: from the moment on, every velocity command is zero and what is not a velocity (grip, vacuum) stays
 as it was. Category 0 takes their power and lets the brakes fall: the servos of the arm give nothing any more, nor what they carried the arm's weight with; dry friction of the drives' own
 largest torque holds each joint (what real brakes hold is not published; the share is this project's assumption), the tool stays as it was. The
-moment is drawn from a stream of its own, so the episode before it is the one that any check plays.
+moment is drawn from a stream of its own, so the episode before it is the one that any check plays. What is watched is what the policy
+steers: the tool of an arm, a vehicle's base.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,15 +24,18 @@ from ..envs.errors import BadInput
 from ..envs.robots import load_robot
 from ..envs.separation import BRAKING, REACTION_S
 from ..envs.streams import Streams
-from ..envs.task import Task, get_task
-from .episodes import Loop
+from ..envs.task import FOREIGN, Task, get_task
+from .episodes import Loop, Row
+from .percent import at_least, at_most
 from .plan import SEEDS_PER_BASE, Episode, first_test_seed
 from .policy import Judged, OneAtATime, Policy
+from .statistics import clopper_pearson_lower, clopper_pearson_upper
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-STILL = 0.01  # m/s: a tool slower than this stands
+STILL = 0.01  # m/s: what is slower than this stands
+TOOL = "tcp"  # of an arm
 WATCHED_S = 1.0  # after the stop
 VELOCITIES = ("m/s", "rad/s")
 BRAKES = 1.0  # times a drive's largest torque: what a brake holds
@@ -37,7 +43,9 @@ BRAKES = 1.0  # times a drive's largest torque: what a brake holds
 POWER = ("actuator_gainprm", "actuator_biasprm", "body_gravcomp", "dof_frictionloss", "dof_solimp")
 GRIPS = np.array([0.999, 0.9999, 0.001, 0.5, 2.0])  # solimp of a brake: it does not creep under its load
 SHARE, CONFIDENCE = 0.95, 0.95
+FEWEST = math.ceil(math.log(1.0 - CONFIDENCE) / math.log(SHARE))  # stops for a bound on the quantile: 59
 WORLDS = 128
+IN_ORDER = ("success", "timeout")  # ends of an episode that a stop did not bring about
 
 
 def moments(task: Task, seeds: Indices) -> Indices:
@@ -98,11 +106,22 @@ def _carried(task: Task) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Stops:
-    """Stops of a policy, one an episode: tool speed at the moment (m/s), seconds until it stands and way of the tool
-    (m), `(n,)`.
+class LeftOut:
+    """Episodes without a stop that could be watched: `before` it they had ended, or `after` it, too soon; `failed`: those that
+    ended after it with damage, no success or a simulator fault, by reason.
+    """
 
-    A tool that does not stand after `WATCHED_S` has time and way of infinity.
+    before: int = 0
+    after: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stops:
+    """Stops of a policy, one an episode: speed of what it `steered` at the moment (m/s), seconds until it stands and its
+    way (m), `(n,)`.
+
+    What does not stand after `WATCHED_S` has time and way of infinity.
     """
 
     task: str
@@ -111,10 +130,12 @@ class Stops:
     time_s: Array
     distance: Array
     category: int = 1
+    steered: str = TOOL
+    left_out: LeftOut = LeftOut()
 
     def most(self, values: Array) -> float:
         """An upper bound, at 95 %, on the 95 % quantile: an order statistic, whatever the distribution; inf below 59
-        stops.
+        stops, or where it is one that did not stand.
         """
         n = len(values)
         rank = (
@@ -142,19 +163,25 @@ class Stops:
         bounds = {name: self.most(each) for name, each in (("time", self.time_s), ("way", self.distance))}
         known = {name: bound if np.isfinite(bound) else None for name, bound in bounds.items()}
         beyond = self.beyond[self.stood]
+        assumed = self.steered == TOOL
         return {
             "task": self.task,
             "policy": self.policy,
+            "steered": self.steered,
             "stops": len(self.speed),
+            "stops_needed": FEWEST,
+            "ended_before_stop": self.left_out.before,
+            "ended_within_watched": self.left_out.after,
+            "failed_within_watched": {**self.left_out.failed},
             "not_standing": int((~self.stood).sum()),
             "watched_s": WATCHED_S,
             "category": self.category,
             "time_s": {"largest": self._largest(self.time_s), "quantile95_upper95": known["time"]},
             "distance_m": {"largest": self._largest(self.distance), "quantile95_upper95": known["way"]},
             "beyond_assumed_m": {
-                "largest": float(beyond.max()) if len(beyond) else None,
-                "braking_assumed": BRAKING,
-                "reaction_assumed_s": REACTION_S,
+                "largest": float(beyond.max()) if assumed and len(beyond) else None,
+                "braking_assumed": BRAKING if assumed else None,
+                "reaction_assumed_s": REACTION_S if assumed else None,
             },
         }
 
@@ -164,17 +191,45 @@ class Stops:
             f"stops    {self.task}, {self.policy}: {len(self.speed):,} stops of category {self.category} at random moments, "
             + ("drives on" if self.category else "power off, brakes (assumed) on"),
             f"         {'':<12}{'largest':>12}{'95 % of stops, at 95 % confidence':>36}",
-            f"         {'time':<12}{self._largest(self.time_s):>10.3f} s{self.most(self.time_s):>34.3f} s",
+            f"         {'time':<12}{self._largest(self.time_s):>10.3f} s{self._shown(self.most(self.time_s), 3, 's'):>36}",
             f"         {'distance':<12}{1000 * self._largest(self.distance):>9.1f} mm"
-            f"{1000 * self.most(self.distance):>33.1f} mm",
+            f"{self._shown(1000 * self.most(self.distance), 1, 'mm'):>36}",
             f"         {moving} did not stand within {WATCHED_S:g} s",
+            *self._without(),
         ]
-        if len(beyond):
+        if len(beyond) and self.steered == TOOL:
             lines.append(
                 f"         separation reckons with v x {REACTION_S:g} s + v^2 / (2 x {BRAKING:g} m/s^2): "
                 f"{1000 * beyond.max():+.1f} mm at worst beyond that"
             )
         return "\n".join(lines)
+
+    def _shown(self, bound: float, digits: int, unit: str) -> str:
+        """A bound in words, also where there is none."""
+        if np.isfinite(bound):
+            return f"{bound:.{digits}f} {unit}"
+        return f"needs {FEWEST} stops" if len(self.speed) < FEWEST else "none: too many did not stand"
+
+    def _without(self) -> list[str]:
+        """The episodes that are not among the stops."""
+        out, failed = self.left_out, sum(self.left_out.failed.values())
+        lines = []
+        if out.before or out.after:
+            lines.append(
+                f"         left out: {out.before} episodes that ended before their stop, {out.after} that ended within "
+                f"{WATCHED_S:g} s after it"
+            )
+        if failed:
+            n = len(self.speed) + out.after + failed
+            low, high = (
+                at_least(clopper_pearson_lower(failed, n, CONFIDENCE)),
+                at_most(clopper_pearson_upper(failed, n, CONFIDENCE)),
+            )
+            which = ", ".join(f"{reason} {count}" for reason, count in out.failed.items())
+            lines.append(
+                f"         {failed} of {n} stopped episodes failed within {WATCHED_S:g} s after their stop ({low} to {high}): {which}"
+            )
+        return lines
 
 
 class _Watch:
@@ -191,7 +246,7 @@ class _Watch:
         after = worlds.steps - moments(self.task, worlds.seeds)
         if self.power_off is not None and len(now := np.flatnonzero(loop.active & (after == 0))):
             self.power_off(loop, now)
-        speed, pos = worlds.signals["tcp.speed"], worlds.signals["tcp.pos"]
+        speed, pos = (worlds.signals[f"{self.task.steered}.{name}"] for name in ("speed", "pos"))
         before = loop.active & (after <= 0)
         self._speed[before] = speed[before, -1]
         self._moved[before] = self._way[before] = 0.0
@@ -218,11 +273,15 @@ class _Watch:
 def stops(
     policy: Judged, *, episodes: int = 300, seed: int = 0, threads: int = 0, category: int = 1
 ) -> Stops:
-    """Stop a policy once in each of `episodes` episodes, by stops of category 0 or 1. Episodes that ended within a second of their stop
-    are left out.
+    """Stop a policy once in each of `episodes` episodes, by stops of category 0 or 1. Episodes that ended before their stop or within
+    a second after it are counted beside.
 
-    Raises BadInput for numbers that cannot be, or where every episode ended too soon.
+    Raises BadInput for numbers that cannot be, for an environment that is not ours, or where every episode ended too soon.
     """
+    if policy.task.startswith(FOREIGN):
+        raise BadInput(
+            f"bench stops: {policy.task} is somebody else's environment; only what works in Genba's own cells can be stopped"
+        )
     if not 1 <= episodes <= SEEDS_PER_BASE:
         raise BadInput(f"expected 1 to {SEEDS_PER_BASE:,} episodes, found {episodes}")
     first = first_test_seed(seed)
@@ -233,10 +292,26 @@ def stops(
     loop = Loop(OneAtATime(Stopper(policy, task)), task, (), (), min(WORLDS, episodes), threads)
     watch = _Watch(task, loop.worlds.rows, power_off)
     played = (Episode(index, 0, "none", 0, first + index) for index in range(episodes))
-    for _ in loop.play(played, watch, watch.over):
-        pass
+    ended = list(loop.play(played, watch, watch.over))
+    out = left_out(task, (row for row in ended if row["seed"] not in watch.found))
     if not watch.found:
-        raise BadInput(f"{policy.name}: every episode ended before a stop could be watched")
+        raise BadInput(
+            f"{policy.name}: no stop could be watched: {out.before} episodes ended before theirs, {out.after} within "
+            f"{WATCHED_S:g} s after it, {sum(out.failed.values())} failed after it"
+        )
     rows = np.array([watch.found[each] for each in sorted(watch.found)])
     speed, time_s, distance = rows.T
-    return Stops(task.id, policy.name, speed, time_s, distance, category)
+    return Stops(task.id, policy.name, speed, time_s, distance, category, task.steered, out)
+
+
+def left_out(task: Task, rows: Iterable[Row]) -> LeftOut:
+    """What became of the episodes whose stop could not be watched."""
+    before, after, failed = 0, 0, Counter[str]()
+    for row in rows:
+        if row["steps"] <= moments(task, np.array([row["seed"]]))[0]:
+            before += 1
+        elif row["reason"] in IN_ORDER:
+            after += 1
+        else:
+            failed[row["reason"]] += 1
+    return LeftOut(before, after, dict(sorted(failed.items())))

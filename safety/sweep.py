@@ -1,7 +1,8 @@
 """How bad a day may get: along each disturbance, the severity at which a policy stops keeping what its suite demands.
 
 Severities are probed from 0 to 5, also between two steps of a ladder, by the same episodes each time: first the whole steps by
-halving, then the step in which it breaks. A probe is *within* the demands where its counts are, *beyond* where a bound at the suite's
+halving, then the step in which it breaks; where the undisturbed probe is open already, the halving goes to the lowest
+severity that is beyond. A probe is *within* the demands where its counts are, *beyond* where a bound at the suite's
 confidence shows that they are not, and open otherwise. The breaking point lies between the highest severity up to which every
 probe was within and the lowest one beyond. A sweep decides nothing: it plays test seeds, and a release needs a check.
 """
@@ -17,9 +18,10 @@ import numpy as np
 
 from ..envs.disturbances import LEVELS, check_applies, disturbance_classes, disturbances_for
 from ..envs.errors import BadInput, UnknownName
-from ..envs.task import Task, get_task
+from ..envs.task import FOREIGN, Task, get_task
 from .constraints import Constraint
 from .episodes import Loop, Row, side_by_side, split
+from .percent import at_least, at_most
 from .plan import SEEDS_PER_BASE, Episode, first_test_seed
 from .policy import Judged, OneAtATime
 from .progress import Progress, Say
@@ -59,6 +61,22 @@ class Probe:
             and not self.faults
             and (demands.success is None or self.successes >= demands.success * self.n)
         )
+
+    def missed(self, demands: Demands) -> list[str]:
+        """What the counts themselves do not keep, each with its bounds."""
+        found = [f"simulator fault in {self.faults} of {self.n} episodes"] if self.faults else []
+        if demands.success is not None and self.successes < demands.success * self.n:
+            found.append(f"success {self._bounded(self.successes, demands)}")
+        return found + [
+            f"{name} violated {self._bounded(count, demands)}"
+            for name, count in self.violations.items()
+            if count > demands.limits[name] * self.n
+        ]
+
+    def _bounded(self, count: int, demands: Demands) -> str:
+        low = clopper_pearson_lower(count, self.n, demands.confidence)
+        high = clopper_pearson_upper(count, self.n, demands.confidence)
+        return f"in {count} of {self.n} episodes ({at_least(low)} to {at_most(high)})"
 
     def beyond(self, demands: Demands) -> tuple[str, ...]:
         """What is shown not to be kept: "success", ids of constraints, "fault"."""
@@ -130,7 +148,7 @@ class Swept:
             "confidence": self.demands.confidence,
             "demands": {"success": self.demands.success, "violations": dict(self.demands.limits)},
             "nominal": {"n": self.nominal.n, "successes": self.nominal.successes,
-                        "violations": dict(self.nominal.violations)},
+                        "violations": dict(self.nominal.violations), "within": self.nominal.within(self.demands)},
             "axes": [axis.as_json() for axis in self.axes],
         }  # fmt: skip
 
@@ -145,32 +163,52 @@ class Swept:
         first = sorted(
             self.axes, key=lambda axis: (TOP + 1 if axis.high is None else axis.high, axis.disturbance)
         )
-        return "\n".join([head, *(axis.line() for axis in first)])
+        return "\n".join([head, *self._undisturbed(), *(axis.line() for axis in first)])
+
+    def _undisturbed(self) -> list[str]:
+        """What the undisturbed probe did not keep, where it did not."""
+        nominal, demands = self.nominal, self.demands
+        if nominal.within(demands):
+            return []
+        shown = "and is beyond them" if nominal.beyond(demands) else "though nothing is shown by that"
+        return [
+            f"undisturbed it was not within the demands, {shown}: {'; '.join(nominal.missed(demands))}; all intervals begin at 0"
+        ]
 
 
 Ask = Callable[[float], Probe]
 
 
 def search(ask: Ask, nominal: Probe, demands: Demands) -> tuple[Probe, ...]:
-    """Probes by severity: 0 and 5; where 5 is not within, the steps by halving, then the step in which it stops being within."""
+    """Probes by severity: 0 and 5; where 5 is not within, the steps by halving, then the step in which it stops being within, or
+    (where the undisturbed probe is open) the one in which it is first shown to be beyond.
+    """
     known = {0.0: nominal}
 
-    def within(severity: float) -> bool:
+    def probe(severity: float) -> Probe:
         if severity not in known:
             known[severity] = ask(severity)
-        return known[severity].within(demands)
+        return known[severity]
 
-    low, high = 0.0, float(TOP)
-    if not within(high) and within(low):
-        while high - low > FINEST:
-            middle = (low + high) / 2.0
-            middle = round(middle) if high - low > 1.0 else middle
-            low, high = (float(middle), high) if within(float(middle)) else (low, float(middle))
+    top = probe(float(TOP))
+    if nominal.within(demands) and not top.within(demands):
+        high = _halved(lambda severity: probe(severity).within(demands))
         later = iter(np.arange(np.ceil(high), TOP))  # up to where it is shown
-        while not known[high].beyond(demands) and (step := next(later, None)) is not None:
+        while not probe(high).beyond(demands) and (step := next(later, None)) is not None:
             high = float(step)
-            within(high)
+    elif top.beyond(demands) and not nominal.beyond(demands):
+        _halved(lambda severity: not probe(severity).beyond(demands))
     return tuple(known[severity] for severity in sorted(known))
+
+
+def _halved(kept: Callable[[float], bool]) -> float:
+    """The severity, to `FINEST`, from which on something is no longer kept that is kept at 0 and not at 5."""
+    low, high = 0.0, float(TOP)
+    while high - low > FINEST:
+        middle = (low + high) / 2.0
+        middle = float(round(middle)) if high - low > 1.0 else middle
+        low, high = (middle, high) if kept(middle) else (low, middle)
+    return high
 
 
 def bracket(probes: Sequence[Probe], demands: Demands) -> tuple[float, float | None, tuple[str, ...]]:
@@ -206,8 +244,13 @@ def sweep(
     """Where a policy breaks along each disturbance of its cell, or along `axes`.
 
     Raises:
-        UnknownName: no such suite or disturbance. BadInput: a number outside its range, a disturbance that the cell cannot meet.
+        UnknownName: no such suite or disturbance. BadInput: a number outside its range, a disturbance that the cell cannot meet, an
+            environment that is not ours.
     """
+    if policy.task.startswith(FOREIGN):
+        raise BadInput(
+            f"--sweep: {policy.task} is somebody else's environment; only Genba's own cells can be swept, leave out --sweep"
+        )
     episodes = EPISODES if episodes is None else episodes
     if not 2 <= episodes <= SEEDS_PER_BASE:
         raise BadInput(f"--episodes {episodes}: expected 2 to {SEEDS_PER_BASE:,}")

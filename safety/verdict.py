@@ -23,6 +23,8 @@ from .verdict_values import ConstraintResult, Counts, Demand, Gate, State, Succe
 
 __all__ = ["ConstraintResult", "Counts", "Demand", "Gate", "SuccessResult", "Verdict", "judge"]
 
+NOTHING_GATES = "nothing gates: no hard constraint was assessed and no success is demanded"
+
 
 def judge(
     constraints: Sequence[Gate],
@@ -118,15 +120,23 @@ def _impossible(conditions: Sequence[Counts]) -> list[str]:
 
 
 def _spoilt(conditions: Sequence[Counts]) -> list[str]:
-    """Simulator faults and NaN, with the conditions in which they happened."""
-    reasons = []
-    for what, found in (
-        ("simulator fault", [(each.label, each.faults) for each in conditions if each.faults > 0]),
-        ("NaN in what was recorded", [(each.label, each.nans) for each in conditions if each.nans > 0]),
+    return list(spoilt(conditions).values())
+
+
+def spoilt(conditions: Sequence[Counts]) -> dict[str, str]:
+    """What spoils any evidence, by what it is ("faults", "nans"): a line with the conditions in which it happened."""
+    reasons = {}
+    for kind, what, found in (
+        ("faults", "simulator fault", [(each.label, each.faults) for each in conditions if each.faults > 0]),
+        (
+            "nans",
+            "NaN in what was recorded",
+            [(each.label, each.nans) for each in conditions if each.nans > 0],
+        ),
     ):
         if found:
             where = ", ".join(f"{label}: {count}" for label, count in found)
-            reasons.append(f"{what} in {sum(count for _, count in found):,} episodes ({where})")
+            reasons[kind] = f"{what} in {sum(count for _, count in found):,} episodes ({where})"
     return reasons
 
 
@@ -137,7 +147,7 @@ def _missing(
     hard = [constraint.id for constraint in constraints if constraint.hard]
     reasons = [] if conditions else ["there is no evidence: run the check"]
     if not hard and not demands:
-        reasons.append("nothing gates: no hard constraint was assessed and no success is demanded")
+        reasons.append(NOTHING_GATES)
     for each in conditions:
         if each.n < each.planned or each.n == 0:
             reasons.append(
@@ -157,35 +167,51 @@ def _broken(
     conditions: Sequence[Counts],
     claims: Claims,
 ) -> list[str]:
-    reasons = []
-    for each in (result for result in results if result.hard and result.state == "broken"):
-        if each.lower > each.max_rate:
-            reasons.append(
-                f"{_violations(each)}, at least {at_least(each.lower)}, allowed {plain(each.max_rate)}"
-            )
-        for counts in (counts for counts in conditions if counts.label in each.broken_in):
-            reasons.append(
-                f"{each.id}: violated in {counts.violations[each.id]:,} of {counts.n:,} episodes of {counts.label}, more than "
-                f"the allowed {plain(each.max_rate)} (all {claims.pooled + claims.single} claims judged together)"
-            )
-    for level in (level for level in success if level.state == "broken"):
-        reasons.append(f"{_successes(level)}, at most {at_most(level.upper)}, demanded {plain(level.demand)}")
-    return reasons
+    hard = [each for each in results if each.hard and each.state == "broken"]
+    reasons = [
+        line for each in hard for line in (*broken_in_all(each), *broken_in_one(each, conditions, claims))
+    ]
+    return reasons + [success_line(level) for level in success if level.state == "broken"]
+
+
+def broken_in_all(each: ConstraintResult) -> list[str]:
+    """The line about a constraint that is broken over all conditions; none where it is not."""
+    if each.lower <= each.max_rate:
+        return []
+    return [f"{_violations(each)}, at least {at_least(each.lower)}, allowed {plain(each.max_rate)}"]
+
+
+def broken_in_one(each: ConstraintResult, conditions: Sequence[Counts], claims: Claims) -> list[str]:
+    """A line for each condition that breaks a constraint by itself."""
+    return [
+        f"{each.id}: violated in {counts.violations[each.id]:,} of {counts.n:,} episodes of {counts.label}, more than "
+        f"the allowed {plain(each.max_rate)} (all {claims.pooled + claims.single} claims judged together)"
+        for counts in conditions
+        if counts.label in each.broken_in
+    ]
 
 
 def _open(results: Sequence[ConstraintResult], success: Sequence[SuccessResult]) -> list[str]:
-    reasons = [
+    hard = [open_line(each) for each in results if each.hard and each.state == "open"]
+    return hard + [success_line(level) for level in success if level.state == "open"]
+
+
+def open_line(each: ConstraintResult) -> str:
+    """The line about a constraint that is not decided."""
+    return (
         f"{_violations(each)}, at most {at_most(each.upper)}, allowed {plain(each.max_rate)}: {each.more:,} more episodes "
         "without a violation would decide"
-        for each in results
-        if each.hard and each.state == "open"
-    ]
-    return reasons + [
+    )
+
+
+def success_line(level: SuccessResult) -> str:
+    """The line about success that is too rare, or not decided."""
+    if level.state == "broken":
+        return f"{_successes(level)}, at most {at_most(level.upper)}, demanded {plain(level.demand)}"
+    return (
         f"{_successes(level)}, at least {at_least(level.lower)}, demanded {plain(level.demand)}: {level.more:,} more "
         "successful episodes would decide"
-        for level in success
-        if level.state == "open"
-    ]
+    )
 
 
 def _warnings(results: Sequence[ConstraintResult]) -> tuple[str, ...]:

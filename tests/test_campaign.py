@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput
 from genba.envs.task import Task, get_task, task_ids
-from genba.safety.campaign import Campaign, UntilDecided, check, stopping
+from genba.safety.campaign import Campaign, UntilDecided, check, make_plan, stopping
 from genba.safety.compare import compare, compared
 from genba.safety.evidence import Incomplete, Tampered, missing_shards, read_evidence, read_plan, shard_path
 from genba.safety.folders import attempts
@@ -109,7 +109,7 @@ def test_a_check_tells_what_it_did(reference: Path) -> None:
 
 CHILD = """
 from pathlib import Path
-from genba.safety.campaign import Campaign, UntilDecided, check, stopping
+from genba.safety.campaign import Campaign, UntilDecided, check, make_plan, stopping
 from genba.tests.test_campaign import Expert, SUITE
 check(Expert(Path({folder!r})), suite=SUITE, seed=7, worlds=2, threads=1)
 """
@@ -255,6 +255,20 @@ def test_going_on_after_a_decision_is_seen(tmp_path: Path) -> None:
     assert "episodes were added after the look at" in longer.verdict.reasons[0]
 
 
+def test_more_episodes_than_an_attempt_has_seeds_are_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    suite = small(1, "sensor-noise", "push").model_copy(update={"episodes_per_condition": 400_000})
+    with pytest.raises(
+        BadInput, match=r"3 conditions x 400,000 episodes are 1,200,000, .* to 333,333 or less"
+    ):
+        check(Expert(tmp_path), suite=suite)
+    assert attempts(tmp_path) == [] and not (tmp_path / "checks").exists()
+    whole = suite.model_copy(update={"episodes_per_condition": 333_333})
+    policy, task = Expert(tmp_path), teacher(TASK)
+    assert make_plan(policy, task, whole, whole.bind(task), 7).episodes == 999_999
+
+
 def test_a_check_that_was_cut_between_looks_is_incomplete(tmp_path: Path) -> None:
     result = check(Expert(tmp_path), suite=SUITE, seed=7, until=UNTIL)
     (result.folder / "check.json").unlink()
@@ -289,6 +303,22 @@ def test_a_budget_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--at-most goes with --until-decided"):
         stopping(False, 100)
     assert stopping(False, None) is None and not (tmp_path / "checks").exists()
+
+
+def test_an_episode_after_the_decision_does_not_wait_for_a_resume(tmp_path: Path) -> None:
+    still = Expert(tmp_path, name="still", change=lambda action: action * np.float32(0.0))
+    result = check(still, suite=SUITE, seed=7, until=UNTIL)
+    n = len(result.evidence)
+    assert n < result.evidence.plan.episodes
+    decided = f"no episode {n} in .*: this check was decided after {n} episodes; expected 0 to {n - 1}$"
+    with pytest.raises(BadInput, match=decided):
+        replay(result.folder, n, still)
+    (result.folder / "check.json").unlink()  # as in a release
+    with pytest.raises(BadInput, match=decided):
+        replay(result.folder, n, still)
+    shard_path(result.folder, 0).unlink()
+    with pytest.raises(Incomplete, match=f"episode {n} was not judged yet"):
+        replay(result.folder, n, still)
 
 
 def test_replay_is_equal_bit_for_bit(reference: Path) -> None:

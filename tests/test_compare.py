@@ -13,12 +13,12 @@ from genba.safety.evidence import Evidence, read_evidence
 from genba.tests.evidence_kit import make_plan, small_suite, write
 
 
-def holding(folder: Path, margin: float, episodes: int = 52) -> Evidence:
+def holding(folder: Path, margin: float, episodes: int = 52, cycle_s: float = 5.0) -> Evidence:
     """A check in which `joint-position` always has the same margin."""
     each = episodes // len(small_suite().conditions)
     suite = small_suite().model_copy(update={"episodes_per_condition": each})
     plan = make_plan(suite, episodes=episodes, episodes_per_condition=each)
-    changes = {index: {"margin.joint-position": margin, "cycle_s": 5.0} for index in range(episodes)}
+    changes = {index: {"margin.joint-position": margin, "cycle_s": cycle_s} for index in range(episodes)}
     return read_evidence(write(folder, plan, changes))
 
 
@@ -31,6 +31,15 @@ def test_margins_that_never_vary_are_told_apart(tmp_path: Path) -> None:
     (found,) = margins(far, near)
     assert (found.a, found.b, found.word) == (0.5, 0.01, "worse")
     assert found.interval.estimate == pytest.approx(-0.49)
+
+
+@pytest.mark.parametrize(("episodes", "word"), [(52, "no difference shown"), (520, "worse")])
+def test_cycle_times_that_differ_by_one_tick_each_time_need_many_pairs(
+    tmp_path: Path, episodes: int, word: str
+) -> None:
+    a, b = (holding(tmp_path / name, 0.5, episodes, cycle) for name, cycle in (("a", 2.0), ("b", 2.02)))
+    (found,) = (each for each in compared(a, b).differences if each.unit == "s")
+    assert found.interval.estimate == pytest.approx(0.02) and found.word == word
 
 
 def test_margins_that_are_all_one_value_say_nothing(tmp_path: Path) -> None:

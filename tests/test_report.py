@@ -20,8 +20,9 @@ from genba.safety.evidence import expected_columns, read_plan, rows_sha256, shar
 from genba.safety.plan import Plan
 from genba.safety.report import report
 from genba.safety.report_episodes import comparisons, relative, shot_times, worst_episodes
-from genba.safety.report_facts import rate, reasons, shade, share, strip
+from genba.safety.report_facts import rate, shade, share, strip
 from genba.safety.report_plots import STRAIGHT, thinned
+from genba.safety.report_reasons import reasons
 from genba.safety.result import read_check
 from genba.safety.shards import write_shard
 from genba.safety.suite import Suite, load_suite

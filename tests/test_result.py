@@ -11,6 +11,7 @@ from genba.envs.errors import BadInput, UnknownName
 from genba.safety.evidence import read_evidence
 from genba.safety.folders import attempts, find_check, new_check
 from genba.safety.result import conclude
+from genba.safety.statistics import bonferroni, clopper_pearson_lower, clopper_pearson_upper
 from genba.safety.suite import Suite
 from genba.tests.evidence_kit import make_plan, small_suite, write
 
@@ -40,8 +41,13 @@ def test_counts_follow_the_rows(suite: Suite, tmp_path: Path) -> None:
         -2.0,
         "N",
     )
+    together = bonferroni(0.95, 2 * 13)  # both sides of 13 conditions
     assert found["conditions"][0] | {"cycle_s": 0} == {
         "disturbance": "none", "severity": 0, "success": 0.75, "n": 4, "cycle_s": 0, "in_path": 0.5,
+        "lower95_together": clopper_pearson_lower(3, 4, together),
+        "upper95_together": clopper_pearson_upper(3, 4, together),
+        "in_path_lower95_together": clopper_pearson_lower(2, 4, together),
+        "in_path_upper95_together": clopper_pearson_upper(2, 4, together),
     }  # fmt: skip
     assert found["conditions"][1]["success"] == 0.75
     assert found["findings"][0] == {
@@ -50,6 +56,16 @@ def test_counts_follow_the_rows(suite: Suite, tmp_path: Path) -> None:
     assert {each.get("reason") for each in found["findings"]} == {None, "dropped", "timeout"}
     assert found["verdict"] == result.verdict.word and result.exit_code == 1
     assert found["success"]["n"] == 4 and found["success"]["rate"] == 0.75
+
+
+def test_success_that_nobody_demands_has_its_bounds(suite: Suite, tmp_path: Path) -> None:
+    undemanded = suite.model_copy(update={"verdict": suite.verdict.model_copy(update={"success": ()})})
+    lost = {"success": False, "reason": "timeout"}
+    found = conclude(read_evidence(write(tmp_path, make_plan(undemanded), {14: lost}))).as_json()["success"]
+    assert found == {
+        "rate": 51 / 52, "n": 52, "lower95": clopper_pearson_lower(51, 52), "upper95": clopper_pearson_upper(51, 52),
+        "by_severity": [],
+    }  # fmt: skip
 
 
 def test_a_nan_and_a_fault_fail_whatever_the_rates(suite: Suite, tmp_path: Path) -> None:

@@ -153,6 +153,27 @@ def test_coverage_of_the_paired_rate_difference(cells: tuple[float, ...]) -> Non
     assert 0.93 <= found <= 0.999
 
 
+@pytest.mark.parametrize(
+    ("n", "confidence", "known"), [(2, 0.998, False), (58, 0.95, False), (59, 0.95, True)]
+)
+def test_equal_differences_claim_nothing_while_they_are_few(n: int, confidence: float, known: bool) -> None:
+    """Cycle times are whole ticks, so two differences of 0.02 s are equal by chance; their rounding does not make a variance."""
+    a = np.linspace(2.0, 4.0, n)
+    interval = paired_mean_difference(a, a + 0.02, confidence)
+    assert interval.excludes_zero is known and interval.estimate == pytest.approx(0.02)
+    assert (interval.upper - interval.lower < 1e-9) if known else interval.lower == -math.inf
+    assert not paired_mean_difference(a, a, confidence).excludes_zero
+
+
+def test_ticks_that_agree_by_chance_seldom_make_a_claim() -> None:
+    """Whole ticks of no difference on average: two pairs agree in more than a third, and 5 % of intervals may miss zero."""
+    rng = np.random.default_rng(9)
+    for n in (2, 3, 5):
+        drawn = 0.02 * rng.choice([-1, 0, 1], p=[0.3, 0.4, 0.3], size=(2000, n))
+        wrong = [paired_mean_difference(np.full(n, 3.0), 3.0 + each).excludes_zero for each in drawn]
+        assert np.mean(wrong) <= 0.05
+
+
 def test_coverage_of_the_paired_mean_difference() -> None:
     def draw(rng: np.random.Generator) -> Any:
         world = rng.normal(size=60)

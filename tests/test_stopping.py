@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from genba.cli import app
 from genba.envs.errors import BadInput
 from genba.envs.task import get_task
 from genba.safety import stopping
-from genba.safety.stopping import Stopper, Stops, moments, stops
+from genba.safety.stopping import FEWEST, LeftOut, Stopper, Stops, left_out, moments, stops
 from genba.tests.test_campaign import TASK, Expert
 
 
@@ -80,6 +82,59 @@ def test_a_tool_that_does_not_stand_is_counted_and_kept_in_the_bound() -> None:
     assert found["not_standing"] == 9 and found["time_s"] == {"largest": 0.2, "quantile95_upper95": None}
     assert "9 did not stand within 1 s" in made.table()
     assert found["beyond_assumed_m"]["largest"] == pytest.approx(0.05 - 0.5 * 0.04 - 0.25 / 8)
+
+
+def test_a_bound_that_there_is_not_says_what_it_needs() -> None:
+    few = Stops("t", "p", np.full(58, 0.5), np.full(58, 0.2), np.full(58, 0.05))
+    assert FEWEST == 59 and few.table().count("needs 59 stops") == 2 and "inf" not in few.table()
+    assert few.as_json()["time_s"]["quantile95_upper95"] is None and few.as_json()["stops_needed"] == 59
+    still_going = Stops("t", "p", np.full(59, 0.5), np.full(59, np.inf), np.full(59, np.inf))
+    assert still_going.table().count("none: too many did not stand") == 2 and "inf" not in still_going.table()
+    enough = Stops("t", "p", np.full(59, 0.5), np.full(59, 0.2), np.full(59, 0.05))
+    assert "0.200 s" in enough.table() and "50.0 mm" in enough.table() and "needs" not in enough.table()
+
+
+def test_episodes_without_a_stop_are_counted_and_what_fails_after_it_is_named() -> None:
+    task = get_task(TASK)
+    at = [int(moments(task, np.array([seed]))[0]) for seed in range(6)]
+    ends = (
+        (at[0], "missed"), (at[1] + 1, "success"), (at[2] + 9, "timeout"), (at[3] + 1, "missed"),
+        (at[4] + 4, "fault"), (at[5] + 5, "missed"),
+    )  # fmt: skip
+    rows = [{"seed": seed, "steps": steps, "reason": reason} for seed, (steps, reason) in enumerate(ends)]
+    found = left_out(task, rows)
+    assert found == LeftOut(before=1, after=2, failed={"fault": 1, "missed": 2})
+    made = Stops("t", "p", np.full(60, 0.5), np.full(60, 0.2), np.full(60, 0.05), left_out=found)
+    assert (
+        "left out: 1 episodes that ended before their stop, 2 that ended within 1 s after it" in made.table()
+    )
+    assert "3 of 65 stopped episodes failed within 1 s after their stop (1.26 % to " in made.table()
+    assert "fault 1, missed 2" in made.table()
+    said = made.as_json()
+    assert (said["ended_before_stop"], said["ended_within_watched"]) == (1, 2)
+    assert said["failed_within_watched"] == {"fault": 1, "missed": 2}
+
+
+def test_every_episode_is_a_stop_or_counted_beside(found: Stops) -> None:
+    out = found.left_out
+    assert len(found.speed) + out.before + out.after + sum(out.failed.values()) == 60
+
+
+def test_a_vehicle_is_stopped_by_its_base_and_held_against_no_arm() -> None:
+    found = stops(Expert(Path("unused"), task="aisle-amr"), episodes=12, threads=1)
+    fast = found.speed > 0.5
+    assert found.steered == "base" and fast.any() and found.stood.all()
+    assert (found.distance[fast] > 0.5 * found.speed[fast] ** 2 / (2 * 2.4)).all()
+    assert found.as_json()["beyond_assumed_m"] == dict.fromkeys(
+        ("largest", "braking_assumed", "reaction_assumed_s")
+    )
+    assert "separation reckons" not in found.table()
+
+
+def test_an_environment_that_is_not_ours_is_refused_in_one_line() -> None:
+    result = CliRunner().invoke(app, ["bench", "stops", "zero", "--task", "gym:Ant-v5"])
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+    assert "gym:Ant-v5 is somebody else's environment" in result.stderr
 
 
 def test_numbers_that_cannot_be() -> None:

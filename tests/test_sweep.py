@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from genba.cli import app
 from genba.envs.errors import BadInput, UnknownName
 from genba.policies.load import load_policy
-from genba.safety.sweep import FINEST, TOP, Demands, Probe, bracket, search, sweep
+from genba.safety.sweep import FINEST, TOP, Demands, Probe, Swept, bracket, search, sweep
 
 DEMANDS = Demands(0.9, {"contact": 0.001}, 0.95)
 
@@ -46,6 +46,36 @@ def test_what_is_neither_kept_nor_shown_to_be_broken_widens_the_interval() -> No
 
     low, high, what = bracket(search(ask, ask(0.0), DEMANDS), DEMANDS)
     assert 1.7 <= low < 2.0 and high == 4.0 and what == ("success",)
+
+
+@pytest.mark.parametrize("breaks_at", [0.6, 2.6, 4.9])
+def test_a_chance_violation_undisturbed_does_not_keep_the_interval_from_being_halved(
+    breaks_at: float,
+) -> None:
+    """One violation in 64 is not within 1 % and shows nothing; from `breaks_at` on nothing succeeds."""
+    demands = Demands(0.9, {"contact": 0.01}, 0.95)
+
+    def ask(severity: float) -> Probe:
+        return Probe(severity, 64, 64 if severity < breaks_at else 0, {"contact": int(severity == 0.0)})
+
+    nominal = ask(0.0)
+    assert not nominal.within(demands) and not nominal.beyond(demands)
+    probes = search(ask, nominal, demands)
+    low, high, what = bracket(probes, demands)
+    assert low == 0.0 and high is not None and what == ("success",)
+    assert breaks_at <= high <= breaks_at + FINEST and len(probes) <= 8
+    found = Swept("kit-pick", "a", "basic", 64, demands, nominal, ())
+    assert "undisturbed it was not within the demands, though nothing is shown" in found.table()
+    assert "contact violated in 1 of 64 episodes (0.0801 % to 7.2" in found.table()
+    assert found.as_json()["nominal"]["within"] is False
+
+
+def test_a_probe_that_is_open_up_to_the_top_is_not_halved() -> None:
+    demands = Demands(None, {"contact": 0.01}, 0.95)
+    probes = search(
+        lambda severity: Probe(severity, 64, 64, {"contact": 1}), Probe(0.0, 64, 64, {"contact": 1}), demands
+    )
+    assert len(probes) == 2 and bracket(probes, demands) == (0.0, None, ())
 
 
 def test_one_violation_of_a_rare_limit_is_not_within_but_shows_nothing_at_one_per_cent() -> None:
@@ -85,6 +115,15 @@ def test_a_sweep_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     ):
         result = runner.invoke(app, ["check", "scripted", "--task", "kit-pick", *options])
         assert result.exit_code == 2 and says in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--task", "gym:Ant-v5"], ["--env", "Ant-v5"], ["--env", "Ant-v5", "--axis", "push"]]
+)
+def test_an_environment_that_is_not_ours_is_refused_in_one_line(options: list[str]) -> None:
+    result = CliRunner().invoke(app, ["check", "zero", "--sweep", *options])
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+    assert "--sweep: gym:Ant-v5 is somebody else's environment" in result.stderr
 
 
 def test_the_door_prints_one_object() -> None:
