@@ -782,7 +782,7 @@ def bench_stops(
     category: Annotated[
         int, typer.Option(help="1: drives stay on. 0: power off, brakes fall.", min=0, max=1)
     ] = 1,
-    seed: Annotated[int, typer.Option(help="0 to 999,999 fixes episodes and moments.")] = 0,
+    seed: Annotated[int, typer.Option(help="0 to 499 fixes episodes and moments.")] = 0,
     threads: Threads = 0,
     json: Json = False,
 ) -> None:
