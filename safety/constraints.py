@@ -15,6 +15,7 @@ from ..envs.errors import BadInput, UnknownName
 from .formula import Formula, check_formula, check_guard, names, parse
 from .formula_parts import Part, split
 from .formula_units import Described
+from .formula_windows import check_intervals
 
 GATING = ("confirmed", "confirmed_secondary", "derived", "cell_spec")
 WARNING = ("recalled", "project_assumption")
@@ -72,17 +73,21 @@ class Binding:
 
 
 def bind(
-    constraints: Sequence[Constraint], table: Mapping[str, Described], vocabulary: Collection[str] = ()
+    constraints: Sequence[Constraint],
+    table: Mapping[str, Described],
+    vocabulary: Collection[str] = (),
+    dt: float | None = None,
 ) -> Binding:
     """Fit constraints to a cell's signal table.
 
     Args:
         vocabulary: every signal name that some cell has. A constraint with a name that only this cell lacks is listed as
             not assessed; a name that is nowhere is an error.
+        dt: seconds between the cell's samples, on which times in formulas and guards have to fall; None: not known yet.
 
     Raises:
         UnknownName: a signal that exists nowhere (closest names listed).
-        BadInput: a formula that does not parse, mixes units or would look at the first sample only.
+        BadInput: a formula that does not parse, mixes units, would look at the first sample only or names a time between samples.
     """
     assessed: list[Bound] = []
     left_out: list[tuple[Constraint, str]] = []
@@ -94,7 +99,7 @@ def bind(
         if absent:
             left_out.append((constraint, f"no such signal: {', '.join(absent)}"))
         else:
-            assessed.append(bind_one(constraint, table))
+            assessed.append(bind_one(constraint, table, dt))
     return Binding(tuple(assessed), tuple(left_out))
 
 
@@ -105,14 +110,21 @@ def absent_signals(constraint: Constraint, table: Mapping[str, Described]) -> tu
     return tuple(dict.fromkeys(name for name in used if name not in table))
 
 
-def bind_one(constraint: Constraint, table: Mapping[str, Described]) -> Bound:
+def bind_one(constraint: Constraint, table: Mapping[str, Described], dt: float | None = None) -> Bound:
     """Fit one constraint to a table that has its signals. Raises as `bind`."""
     formula, guard = parse_both(constraint)
     if guard is not None:
         with _blaming(constraint, "when"):
             check_guard(guard, table)
+            _on_samples(guard, dt)
     with _blaming(constraint, "formula"):
+        _on_samples(formula, dt)
         return Bound(constraint, split(formula), guard, check_formula(formula, table))
+
+
+def _on_samples(formula: Formula, dt: float | None) -> None:
+    if dt is not None:
+        check_intervals(formula, dt)
 
 
 def parse_both(constraint: Constraint) -> tuple[Formula, Formula | None]:

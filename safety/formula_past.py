@@ -2,7 +2,7 @@
 
 A window `(begin, end)` is in samples before the present one, both counted; None reaches back to the first sample. Whole
 traces are the future operators (`formula_time`) read backwards. Streaming, an operator without a window remembers one
-value per world, one with a window the last `end` samples; only minima and maxima of the same samples are taken, so both
+value per world, one with a window the last `end` samples or, while there were fewer, all; only minima and maxima of the same samples are taken, so both
 ways give equal values.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .formula_time import Array, Window, always, eventually, until
 
 Kind = Literal["once", "historically", "since", "onset"]
+FIRST_KEPT = 1024  # samples of a window that there is room for at first
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,26 @@ class Past:
 
 
 class Remembered:
-    """What a past operator remembers of `worlds` worlds, block by block."""
+    """What a past operator remembers of `worlds` worlds, block by block; of a window no more than an episode has had samples so far."""
 
     def __init__(self, past: Past, worlds: int) -> None:
         self.past = past
         self._fresh = np.ones(worlds, bool)
+        self._seen = np.zeros(worlds, np.int64)  # samples since the first
         self._unbounded = past.window is None and past.kind != "onset"
-        if self._unbounded:
-            length, before = 1, past.empty[-1:]
-        else:
-            length, before = (past.window[1] if past.window else 1), past.empty
-        self._before = [np.full((worlds, length), each) for each in before]
+        self._longest = past.window[1] if past.window else 1
+        before = past.empty[-1:] if self._unbounded else past.empty
+        self._before = [np.full((worlds, min(self._longest, FIRST_KEPT)), each) for each in before]
+
+    @property
+    def kept(self) -> int:
+        """Samples of each world that there is room for."""
+        return self._before[0].shape[1]
 
     def restart(self, worlds: NDArray[np.int64]) -> None:
         """Their next sample is their first."""
         self._fresh[worlds] = True
+        self._seen[worlds] = 0
         for each, empty in zip(self._before, self.past.empty[-len(self._before) :], strict=True):
             each[worlds] = empty
 
@@ -69,18 +75,41 @@ class Remembered:
         """Values at the samples of a block, `(worlds, K)`; worlds that are not `alive` forget nothing and learn
         nothing.
         """
+        count = operands[0].shape[1]
         if self._unbounded:
             found = self._carried(operands)
             self._before[0][alive] = found[alive, -1:]
             self._fresh &= ~alive
             return found
+        if self.past.kind == "since":
+            operands = [self._held(operands[0]), operands[1]]
+        self._reserve(count)
+        kept = self.kept
         whole = [
             np.concatenate([each, new], axis=1) for each, new in zip(self._before, operands, strict=True)
         ]
-        kept = self._before[0].shape[1]
         for each, new in zip(self._before, whole, strict=True):
             np.copyto(each, new[:, new.shape[1] - kept :], where=alive[:, None])
-        return self._windowed(whole, operands[0].shape[1])
+        self._fresh &= ~alive
+        self._seen[alive] += count
+        return self._windowed(whole, count)
+
+    def _held(self, left: Array) -> Array:
+        """What has to hold since; at the first sample it has no part, not even as a NaN."""
+        left = left.copy()
+        left[self._fresh, :1] = np.inf
+        return left
+
+    def _reserve(self, count: int) -> None:
+        """Make room for all samples that a window can reach when `count` more have come."""
+        kept = self.kept
+        if kept == self._longest or (needed := int(self._seen.max()) + count) <= kept:
+            return
+        more = min(self._longest, max(needed, 2 * kept)) - kept
+        self._before = [
+            np.concatenate([np.full((len(each), more), empty), each], axis=1)
+            for each, empty in zip(self._before, self.past.empty, strict=True)
+        ]
 
     def _carried(self, operands: list[Array]) -> Array:
         """Without a window: the block by itself, and the last value before it."""
@@ -92,15 +121,17 @@ class Remembered:
         return np.where(self._fresh[:, None], block, np.maximum(block, held))
 
     def _windowed(self, whole: list[Array], count: int) -> Array:
-        """The last `count` values of `whole`, which begins `end` samples before the block."""
+        """The last `count` values of `whole`, which begins as many samples before the block as are kept: a window that reaches farther back
+        is cut there, where no sample was."""
         if self.past.kind == "onset":
             return _onset(whole[0][:, 1:], whole[0][:, :1])
         assert self.past.window is not None, "an operator without a window carries one value"
-        begin, end = self.past.window
+        end = whole[0].shape[1] - count
+        begin = min(self.past.window[0], end)
         width = end - begin + 1
         if self.past.kind == "since":
             if end < count:
-                return self.past(*whole)[:, end:]
+                return Past("since", (begin, end))(*whole)[:, end:]
             return _since(whole[0], whole[1], begin, width, count)
         extreme: np.ufunc = np.maximum if self.past.kind == "once" else np.minimum
         return _slide(whole[0], width, count, extreme)

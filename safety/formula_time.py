@@ -39,8 +39,13 @@ def _running_minimum(values: Array, width: int) -> Array:
 
 
 def until(left: Array, right: Array, window: Window) -> Array:
-    """Until by `left U[a,b] right = always[0,a) left and (left U[0,b-a] right from i + a on)`."""
+    """Until by `left U[a,b] right = always[0,a) left and (left U[0,b-a] right from i + a on)`.
+
+    `left` holds before `right` comes, so that its last sample has no part, not even as a NaN.
+    """
     count = left.shape[-1]
+    left = left.copy()
+    left[..., -1:] = np.inf
     if window is None:
         return _until_within(left, right, count)
     begin, end = window

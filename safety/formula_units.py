@@ -10,6 +10,7 @@ import numpy as np
 
 from ..envs.errors import BadInput, UnknownName
 from .formula_measures import MEASURES
+from .formula_nothing import Windowed, never_kept
 from .formula_tree import (
     FUTURE,
     After,
@@ -97,7 +98,7 @@ def check_formula_form(formula: Formula) -> None:
 
 def check_windows(node: Formula, guarded: bool = False) -> None:
     """Raise BadInput for a window that no episode could fill, or (unless a guard decides when it is asked) that would be over nothing at
-    the end of each."""
+    the start or the end of each, so that none could keep the formula."""
     for part in walk(node):
         longest = max(_seconds(part), default=0.0)
         if longest > LONGEST_S:
@@ -108,15 +109,32 @@ def check_windows(node: Formula, guarded: bool = False) -> None:
             for late in walk(part):
                 if isinstance(late, Until) or (isinstance(late, Temporal) and late.operator == "eventually"):
                     _check_begin(late)
+    found = None if guarded else never_kept(node)
+    if found is not None:
+        raise BadInput(f"column {found.column}: {_over_nothing(found)}")
+
+
+def _over_nothing(node: Windowed) -> str:
+    """What is wrong with a window that is over nothing, and what to write instead."""
+    if isinstance(node, After):
+        return (
+            "what is asked after an event holds wherever there was none, at the end of every episode too, so that its denial cannot be "
+            "kept: deny the response instead"
+        )
+    begin = node.interval[0] if node.interval else 0.0
+    ahead = isinstance(node, Until) or (isinstance(node, Temporal) and node.operator in FUTURE)
+    where, place = ("ahead", "end") if ahead else ("back", "start")
+    instead = ", or use `within ... after ...`" if ahead else ""
+    return (
+        f"a window that begins {begin:g} s {where} is over nothing at the {place} of every episode: begin it at 0, say when it is asked "
+        f"(`always [0.5, 3] (...)`, `when`){instead}"
+    )
 
 
 def _check_begin(node: Temporal | Until) -> None:
     """Nothing is never true."""
     if node.interval is not None and node.interval[0] > 0:
-        raise BadInput(
-            f"column {node.column}: a window that begins {node.interval[0]:g} s ahead is over nothing at the end of every "
-            "episode: begin it at 0, say when it is asked (`always [0.5, 3] (...)`, `when`), or use `within ... after ...`"
-        )
+        raise BadInput(f"column {node.column}: {_over_nothing(node)}")
 
 
 def _seconds(node: Node) -> tuple[float, ...]:

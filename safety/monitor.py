@@ -127,8 +127,8 @@ class Monitor:
     def finish(self, ids: ArrayLike) -> tuple[Array, Array]:
         """Margins and the times (s) of the worst samples of these worlds, `(len(ids), constraints)` each.
 
-        A margin of +inf says that the constraint never applied (its time is NaN), -inf that a NaN was met. The episode is over
-        then: `restart` comes next.
+        A margin of +inf says that the constraint never applied (its time is NaN), -inf that it has no number: a NaN was met, a
+        division by zero or a window over nothing. The episode is over then: `restart` comes next.
         """
         worlds = np.asarray(ids, dtype=np.int64)
         self._merge(worlds, *self._recorder.evaluate(worlds, self._samples[worlds]))
@@ -218,7 +218,7 @@ def _monitored(
     for constraint in constraints:
         reason = _not_causal(constraint, table, dt) if causal else None
         if reason is None:
-            bound.append(bind_one(constraint, table))
+            bound.append(bind_one(constraint, table, dt))
         else:
             others.append((constraint.id, reason))
     return bound, tuple(others)

@@ -32,6 +32,7 @@ COMPANY, ASKED_APART = (
     (1, 2, 7, AT_ONCE),
     256,
 )  # observations asked about at once, and of how many the answers are compared
+MOST_APART = 2.0  # of two actions between -1 and 1
 JUMP, BRANCH = 0.5, 0.25  # between two steps of a sweep; between neighbouring numbers
 HALVINGS = 60
 
@@ -76,9 +77,13 @@ def swept(policy: Policy, met: Rows, names: Sequence[str], terms: Sequence[slice
 
 
 def apart(policy: Policy, met: Rows) -> float:
-    """The largest difference of an action between an observation that is asked about in other company, or alone, and among the others."""
+    """The largest difference of an action between an observation that is asked about in other company, or alone, and among the others;
+    an answer that is no number is as far from any other as actions can be."""
     rows = _spread(met, ASKED_APART)
-    among = act(policy, rows).clip(-1.0, 1.0)
+    among = act(policy, rows)
+    if not np.isfinite(among).all():
+        return MOST_APART
+    among = among.clip(-1.0, 1.0)
     worst = 0.0
     for size in COMPANY:
         asked = np.resize(rows, (max(len(rows) // size, 1) * size, rows.shape[1]))
@@ -86,10 +91,12 @@ def apart(policy: Policy, met: Rows) -> float:
         try:
             answers = [policy.act(part, none, none) for part in asked.reshape(-1, size, rows.shape[1])]
         except BadInput:
-            return 2.0  # it answers some numbers of observations only
-        given = np.concatenate(answers)[: len(rows)].clip(-1.0, 1.0)
-        worst = max(worst, float(np.abs(given - among[: len(given)]).max()))
-    return round(worst, 6) if np.isfinite(worst) else 2.0
+            return MOST_APART  # it answers some numbers of observations only
+        given = np.concatenate(answers)[: len(rows)]
+        if not np.isfinite(given).all():
+            return MOST_APART
+        worst = max(worst, float(np.abs(given.clip(-1.0, 1.0) - among[: len(given)]).max()))
+    return round(worst, 6)
 
 
 def _answers(policy: Policy, lines: Rows, met: Rows) -> Rows:

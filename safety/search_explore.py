@@ -25,7 +25,7 @@ Play = Callable[[Sequence[Point]], list[Row]]
 
 SUCCESS = "success"
 STRATEGIES = 6  # side by side
-FIRST = 96  # plain draws at most before them
+FIRST, FEW = 96, 16  # plain draws at most before them; of seconds, at once and at least
 FIRST_SHARE = 0.25  # of the budget at most
 EXPLORED = 0.7  # of the budget, once something was found; the rest goes into making findings small
 STEP = 0.15  # of a draw's whole range
@@ -78,8 +78,7 @@ def explore(
     space: Space, targets: Sequence[str], horizon_s: float, play: Play, budget: Budget, seed: int
 ) -> list[Tried]:
     """Everything that was tried within the budget's share for exploring, in order."""
-    first = FIRST if budget.episodes is None else min(FIRST, math.ceil(FIRST_SHARE * budget.episodes))
-    tried = _played(plain_points(space, first, seed), play, budget)
+    tried = _plain(space, play, budget, seed)
     queue = _pairs(space, targets, horizon_s, tried)
     hunts: list[Hunt] = []
     begun = 0
@@ -95,6 +94,22 @@ def explore(
             own, answers = answers[: len(points)], answers[len(points) :]
             if len(own) == len(points):
                 hunt.tell([each.row for each in own])
+    return tried
+
+
+def _plain(space: Space, play: Play, budget: Budget, seed: int) -> list[Tried]:
+    """The plain draws: of seconds, a few, and then as many more as their share has time for, should they take as long."""
+    if budget.episodes is not None:
+        first = min(FIRST, math.ceil(FIRST_SHARE * budget.episodes))
+        return _played(plain_points(space, first, seed), play, budget)
+    budget.began = time.monotonic()  # building worlds is no search
+    points = plain_points(space, FIRST, seed)
+    tried = _played(points[:FEW], play, budget)
+    while len(tried) < FIRST:
+        more = int(len(tried) * (FIRST_SHARE / max(budget.spent, 1e-9) - 1.0))
+        if more < FEW:
+            break
+        tried += _played(points[len(tried) : len(tried) + more], play, budget)
     return tried
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..envs.chosen import Noted
+from ..envs.conditions import parts_of
 from ..envs.task import SEED_RANGES, Task
 from ..envs.worlds import Worlds
 from .plan import Episode
@@ -143,10 +144,11 @@ def space_of(worlds: Worlds, conditions: Sequence[Condition]) -> Space:
 
 
 def _noted_of(worlds: Worlds, disturbance: str) -> Noted:
-    """What a disturbance draws at the start of an episode."""
+    """What a disturbance, or those that act together, draws at the start of an episode."""
     ids = np.arange(2)
     noted = Noted(worlds.task.key, ids, {})
-    worlds.disturbances[disturbance].assign(ids, np.zeros(2, np.int64), noted)
+    for part in parts_of(disturbance):
+        worlds.disturbances[part].assign(ids, np.zeros(2, np.int64), noted)
     return noted
 
 

@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from ..envs.conditions import JOINT, parts_of
-from ..envs.errors import BadInput, UnknownName
-from ..envs.files import asset, atomic_write_bytes, line_of, load_yaml
+from ..envs.errors import BadInput, UnknownName, printable
+from ..envs.files import asset, atomic_write_bytes, line_of, load_yaml, writing
 from .constraints import Binding, Constraint, bind
 from .constraints_yaml import ConstraintModel, SaysModel, refuse_repeated_ids
 from .strata import Strata
@@ -142,10 +142,10 @@ class Suite(_Frozen):
         return tuple(model.value() for model in self.constraints)
 
     def bind(self, task: Task) -> Binding:
-        """What of it a task's cell can judge. Raises UnknownName for a signal that no cell has, BadInput on units."""
+        """What of it a task's cell can judge. Raises UnknownName for a signal that no cell has, BadInput on units and times."""
         from ..envs.vocabulary import meanings
 
-        return bind(self.values, task.table, meanings())
+        return bind(self.values, task.table, meanings(), 1.0 / task.physics_hz)
 
 
 class _Extension(_Frozen):
@@ -297,7 +297,7 @@ class Shown:
                 f"    source   {each.source.document}: {each.source.topic} ({each.source.confidence})",
                 *([f"    cannot show: {'; '.join(each.cannot_show)}"] if each.cannot_show else []),
             ]
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 @dataclass(frozen=True)
@@ -336,7 +336,7 @@ def show(name: str) -> Shown:
 
 
 def validate(name: str) -> Validated:
-    """Read a suite and fit it to every task: names, shapes and units. Raises BadInput or UnknownName on the first fault."""
+    """Read a suite and fit it to every task: names, shapes, units and times. Raises BadInput or UnknownName on the first fault."""
     from ..envs.task import get_task, task_ids
 
     suite = load_suite(name)
@@ -347,4 +347,5 @@ def copy(name: str, to: Path) -> None:
     """Copy a suite's file, comments and all. Raises BadInput when `to` exists."""
     if to.exists():
         raise BadInput(f"{to}: exists already; give another name")
-    atomic_write_bytes(to, suite_path(name).read_bytes())
+    with writing(to, "give another name"):
+        atomic_write_bytes(to, suite_path(name).read_bytes())

@@ -130,7 +130,7 @@ def spoilt(conditions: Sequence[Counts]) -> dict[str, str]:
         ("faults", "simulator fault", [(each.label, each.faults) for each in conditions if each.faults > 0]),
         (
             "nans",
-            "NaN in what was recorded",
+            "NaN in what was recorded, a division by zero or a window over nothing",
             [(each.label, each.nans) for each in conditions if each.nans > 0],
         ),
     ):

@@ -41,7 +41,7 @@ class Counts:
         planned, n: episodes that the plan holds, and that are there.
         violations: episodes whose margin is below zero, by constraint id, for every assessed constraint.
         faults: episodes that ended as simulator faults.
-        nans: episodes with a NaN in what was recorded (a margin of -inf or NaN).
+        nans: episodes with a NaN in what was recorded, a division by zero or a window over nothing (a margin of -inf or NaN).
         applied: episodes in which the constraint applied at all, by id, where known.
     """
 

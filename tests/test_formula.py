@@ -13,8 +13,18 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.signals import Signal
-from genba.safety.formula import check_formula, check_guard, holds, names, parse, robustness, text
+from genba.safety.formula import (
+    check_formula,
+    check_guard,
+    check_windows,
+    holds,
+    names,
+    parse,
+    robustness,
+    text,
+)
 from genba.safety.formula_eval import TINY
+from genba.safety.formula_nothing import settled
 from genba.safety.formula_parts import margin, split
 from genba.safety.formula_tree import (
     After,
@@ -564,6 +574,70 @@ def test_the_rate_of_a_parabola_is_its_slope() -> None:
     time = np.arange(200) * 0.002
     found = robustness(parse("rate(x, 0.004) >= 0"), {"x": 3.0 * time**2}, 0.002)
     np.testing.assert_allclose(found[2:], 6.0 * (time[2:] - 0.002), rtol=1e-9)
+
+
+BACK = "a window that begins 0.5 s back is over nothing at the start of every episode"
+AHEAD = "a window that begins 0.5 s ahead is over nothing at the end of every episode"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("always (once [0.5, 1] x < 1)", f"column 9: {BACK}"),
+        ("always (x < 1 since [0.5, 1] y < 1)", f"column 15: {BACK}"),
+        ("always (not historically [0.5, 1] x < 1)", f"column 13: {BACK}"),
+        ("always (not always [0.5, 1] x < 1)", f"column 13: {AHEAD}"),
+        ("always (x < 1 implies eventually [0.5, 1] y < 1)", f"column 23: {AHEAD}"),
+        ("not eventually (historically [0.5, 1] x < 1)", f"column 17: {BACK}"),
+        ("always [0, 1] (x < 1 and once [0.5, 1] y < 1)", f"column 26: {BACK}"),
+        ("always x < 1 and always (once [0.5, 1] x < 1 or x < 1 since [0.5, 2] y < 1)", f"column 26: {BACK}"),
+        ("always ((eventually [0, 1] x < 1) since [0.5, 1] x < 1)", f"column 35: {BACK}"),
+        ("always (historically (x < 1 and not (always [0.5, 1] y < 1)))", f"column 38: {AHEAD}"),
+        ("always [0, 2] (always (not always [0.5, 1] x < 1))", f"column 28: {AHEAD}"),
+        ("always (not (x < 1 within [0, 1] after y < 1))", "column 20: what is asked after an event holds"),
+        ("always (always [0, 2] (once [0.5, 1] x < 1))", f"column 24: {BACK}"),
+    ],
+)  # fmt: skip
+def test_a_window_that_is_over_nothing_in_every_episode_is_refused(written: str, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_windows(parse(written))
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+    check_windows(parse(written), guarded=True)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "always (x < 1 or once [0.5, 1] y < 1)",
+        "always [0.5, 3] (once [0.5, 1] x < 1)",
+        "always [0.5, 3] (eventually [0.5, 1] x < 1)",
+        "eventually [2, 3] x < 1",
+        "x < 1 until [2, 3] y < 1",
+        "eventually (once [0.5, 1] x < 1)",
+        "always (historically [0.5, 1] x < 1)",
+        "always (always [0.5, 1] x < 1)",
+        "always (once [0, 1] x < 1 since y < 1)",
+        "always (x < 1 within [0.5, 1] after y < 1)",
+        "always (x < 1 implies historically [0.5, 1] y < 1)",
+        "always (once [0.5, 1] x < 1 implies y < 1)",
+    ],
+)
+def test_a_window_that_some_episode_fills_is_not_refused(written: str) -> None:
+    check_windows(parse(written))
+
+
+def test_a_guard_may_look_back_past_the_start() -> None:
+    check_windows(parse("once [0.5, 1] x < 1 and not y < 1"))
+
+
+@settings(max_examples=400, deadline=None)
+@given(formula=with_events, trace=traces(2))
+def test_what_is_settled_over_nothing_is_so_in_every_trace(formula: Formula, trace: Trace) -> None:
+    found = robustness(formula, trace, 1.0)
+    for end in (False, True):
+        value = settled(formula, end)
+        if value is not None:
+            assert (found[:, -1 if end else 0] == (np.inf if value[0] else -np.inf)).all()
 
 
 def test_an_interval_must_fall_on_samples() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from genba.envs.errors import BadInput, UnknownName
 from genba.envs.signals import Signal, Signals, SignalTable
+from genba.safety import formula_measures, formula_past
 from genba.safety.constraints import Constraint, Source, bind_one
 from genba.safety.formula_parts import margin
 from genba.safety.formula_tree import text
@@ -202,13 +203,19 @@ def test_any_formula_streams_as_it_is_offline(
     """Random formulas and guards that look back and ahead, in blocks of changing length, beside worlds that stand still
     at times.
     """
+    streams_as_offline(constraint(written, guard), cuts, seed, live, 0.01 * (seed % 3))
+
+
+def streams_as_offline(
+    rule: Constraint, cuts: Sequence[int], seed: int, live: bool, spoilt: float = 0.0
+) -> None:
+    """Margins and times of three worlds; a share of the numbers is `spoilt`."""
     rng = np.random.default_rng(seed)
-    rule = constraint(written, guard)
     monitor = Monitor([rule], PLAIN, 3, 1.0, live=live)
     seen: list[list[Array]] = [[], [], []]
     for number, count in enumerate(cuts):
         block = rng.integers(-4, 5, size=(3, count, 2)) / 2.0
-        block[rng.random(block.shape) < 0.01 * (seed % 3)] = np.nan
+        block[rng.random(block.shape) < spoilt] = np.nan
         active = (rng.random(3) < 0.8) | (number == 0)
         monitor.update(Signals(PLAIN, block, {}), active)
         for world in np.flatnonzero(active).tolist():
@@ -228,6 +235,86 @@ def test_any_formula_streams_as_it_is_offline(
         same_bits(found[1][0], at)
         if monitor.undecided:
             assert before[world, 0] == -np.inf
+
+
+blocks = st.lists(st.integers(1, 7), min_size=1, max_size=6)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    written=st.builds(
+        "always ({}({} {} {}))".format,
+        st.sampled_from(["", "not ", "once [0, 2] ", "x < 0 or ", "eventually [0, 1] "]),
+        st.sampled_from(["(x < 1)", "(once [1, 2] (x < 1))", "(x < 1 since y < 1)"]),
+        st.sampled_from(["since", "since [0, 2]", "since [1, 3]", "since [4, 9]", "until", "until [0, 2]", "until [1, 3]"]),
+        st.sampled_from(["(y > -1)", "(historically [1, 2] (y > -1))"]),
+    ),
+    cuts=blocks,
+    seed=st.integers(0, 10_000),
+    live=st.booleans(),
+    spoilt=st.sampled_from([0.02, 0.1, 0.3]),
+)  # fmt: skip
+def test_what_held_since_or_holds_until_streams_as_it_is_offline_among_nans(
+    written: str, cuts: list[int], seed: int, live: bool, spoilt: float
+) -> None:
+    streams_as_offline(constraint(written), cuts, seed, live, spoilt)
+
+
+@pytest.mark.parametrize("cuts", [[2], [1, 1]])
+def test_a_nan_before_anything_could_have_been_held_has_no_part(cuts: list[int]) -> None:
+    data = np.array([[[np.nan, 2.0], [2.0, 1.0]]])
+    for operator in ("since", "since [0, 1]", "since [0, 5]"):
+        monitor = Monitor([constraint(f"always ((x >= 0) {operator} (y > -1))")], PLAIN, 1, 1.0)
+        for part in np.split(data, np.cumsum(cuts)[:-1], axis=1):
+            monitor.update(Signals(PLAIN, part, {}))
+        assert monitor.finish([0])[0].tolist() == [[2.0]]
+
+
+LONG = [
+    "always (once [0, 12] (x > 1))",
+    "always (historically [3, 40] (x > -2) or x > y)",
+    "always [9, 14] (once [7, 300] (y < 0))",
+    "always (x < 1 since [0, 9] y > 0)",
+    "always (x < 2 since [2, 300] y > 0)",
+    "always (rate(x, 11) <= 0.1)",
+    "always (total(abs(x), 7) <= 5 s)",
+    "always (duty(x > y, 300) <= 0.01)",
+    "always (rate(rate(total(x), 5), 60) <= 1)",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    written=st.sampled_from(LONG),
+    cuts=blocks,
+    seed=st.integers(0, 10_000),
+    live=st.booleans(),
+    first=st.integers(1, 4),
+    spoilt=st.sampled_from([0.0, 0.0, 0.02]),
+)
+def test_room_that_grows_with_the_episode_changes_nothing(
+    written: str, cuts: list[int], seed: int, live: bool, first: int, spoilt: float
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formula_past, "FIRST_KEPT", first)
+        patch.setattr(formula_measures, "FIRST_KEPT", first)
+        streams_as_offline(constraint(written), cuts, seed, live, spoilt)
+
+
+def test_of_a_window_no_more_is_remembered_than_an_episode_has() -> None:
+    rules = [
+        constraint("always (once [0, 300] (force <= 1))", name="once"),
+        constraint("always (force >= 0 since [0, 300] force > -1)", name="since"),
+        constraint("always (rate(force, 300) <= 1)", name="rate"),
+        constraint("always (duty(force > 1, 300) <= 1)", name="duty"),
+    ]
+    monitor = Monitor(rules, TABLE, 2, DT)
+    parts = monitor._memory.parts
+    for _ in range(3):
+        for _ in range(150):
+            monitor.update(Signals(TABLE, np.zeros((2, 10, COLUMNS)), {"rate": np.zeros(2)}))
+        monitor.restart([0, 1])
+    assert len(parts) == 4 and all(1500 <= part.kept <= 2 * 1500 for part in parts)
 
 
 def test_now_is_the_last_block_and_worst_the_running_minimum() -> None:

@@ -27,7 +27,7 @@ from genba.safety.result import read_check
 from genba.safety.scan import long_runs
 from genba.safety.scan_files import FILE, WALK_RUNS, Hole, Inputs, Long, Scan, Walks, read_scan, write_scan
 from genba.safety.scan_holes import HALF_WIDTH, Rules, Suspect, holes
-from genba.safety.scan_inputs import swept
+from genba.safety.scan_inputs import apart, swept
 from genba.safety.scan_walks import PACE, Walker, walked
 from genba.safety.suite import Suite, load_suite
 from genba.safety.words import languages, load_words
@@ -101,6 +101,22 @@ def test_what_hangs_on_how_many_are_asked_about_is_found_in_a_network() -> None:
         assert swept(Function(answer), met(), NAMES, TERMS).alone > least
     assert swept(Function(smooth), met(), NAMES, TERMS).alone == 0.0
     assert swept(Function(lonely, "callable"), met(), NAMES, TERMS).alone == 0.0
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("company", [1, 2, 7, 200])
+def test_an_answer_that_is_no_number_in_some_company_only_is_found(wrong: float, company: int) -> None:
+    """Alone, as a robot asks, or among all that was met."""
+
+    def lonely(rows: Rows) -> Rows:
+        answer = smooth(rows)
+        return (
+            np.where(np.arange(len(rows))[:, None] == len(rows) - 1, wrong, answer)
+            if len(rows) == company
+            else answer
+        )
+
+    assert apart(Function(lonely), met()) == 2.0
 
 
 @pytest.mark.parametrize("kind", ["onnx", "callable"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from genba.safety.plan import SEEDS_PER_BASE
 from genba.safety.search_explore import Budget, Tried, explore, folded, plain_points, value
 from genba.safety.search_minimise import Minimiser, leads_of
 from genba.safety.search_space import Draw, Point, Space, space_of
-from genba.safety.suite import load_suite, suite_for
+from genba.safety.suite import Condition, load_suite, suite_for
 
 HORIZON_S = 5.0
 Margin = Callable[[Point], float]
@@ -86,6 +87,17 @@ def test_the_space_leaves_out_what_changes_nothing_and_knows_what_a_disturbance_
     assert space.most("push") == 3 and space.most("none") == 0
 
 
+def test_disturbances_that_act_together_draw_what_each_would() -> None:
+    names = ("push", "sensor-bias", "push + sensor-bias")
+    conditions = [Condition(disturbance=name, severity=level) for name in names for level in (1, 3)]
+    space = space_of(Worlds(get_task("kit-pick"), 2, 1, disturbances=names[:2]), conditions)
+    one, other, both = (space.of_disturbance[name] for name in names)
+    assert both == (*one, *other) and one and other
+    point = Point(names[2], 3, space.nominal(names[2]), 1)
+    assert {draw.stream for draw in both} < set(space.episode(0, point).draws)
+    assert space.share(point) == pytest.approx(1 / 7)
+
+
 def test_a_stream_whose_last_draw_has_no_effect_is_chosen_whole() -> None:
     task = get_task("kit-pick,tote.spread.y=0")
     space = space_of(Worlds(task, 2, 1), ())
@@ -141,6 +153,34 @@ def test_the_same_seed_and_budget_propose_the_same_and_never_more_than_the_budge
         assert budget.played == len(played) == 500
     assert [each.values.tolist() for each in first] == [each.values.tolist() for each in again]
     assert all(0 < value < 1 for point in first for value in point.values)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "plain"), [(0.5, [16]), (5.0, [16]), (12.0, [16]), (20.0, [16, 34]), (1000.0, [16, 80])]
+)
+def test_plain_draws_take_a_quarter_of_the_seconds_and_never_none(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, plain: list[int]
+) -> None:
+    """At 0.1 s an episode, after 2 s in which the worlds were built."""
+    clock, batches = [0.0], list[Sequence[Point]]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    settled = made_up(lambda point: 1.0)
+
+    def play(points: Sequence[Point]) -> list[Row]:
+        batches.append(points)
+        clock[0] += 0.1 * len(points)
+        return settled(list(points))
+
+    budget = Budget(seconds=seconds, began=0.0)
+    clock[0] = 2.0
+    tried = explore(SPACE, ("a",), HORIZON_S, play, budget, 3)
+    count = len(plain)
+    assert [len(points) for points in batches[:count]] == plain
+    expected = plain_points(SPACE, sum(plain), 3)
+    assert [each.point.values.tolist() for each in tried[: sum(plain)]] == [
+        each.values.tolist() for each in expected
+    ]
+    assert seconds < 5 or len(batches[count]) > 16  # the hunt
 
 
 def test_values_beyond_the_edges_are_mirrored() -> None:

@@ -21,11 +21,14 @@ from genba.safety.episodes import Loop
 from genba.safety.evidence import Tampered, read_plan
 from genba.safety.folders import find_check
 from genba.safety.plan import Episode
-from genba.safety.replay import replay
+from genba.safety.progress import Progress
+from genba.safety.replay import loop_of, replay
 from genba.safety.report import report
-from genba.safety.search import CheckedAndSearched, search, search_budget, searched, targets
-from genba.safety.search_explore import Budget
+from genba.safety.search import CheckedAndSearched, kept, player, search, search_budget, searched, targets
+from genba.safety.search_explore import Budget, explore
 from genba.safety.search_files import is_search, read_findings
+from genba.safety.search_minimise import leads_of
+from genba.safety.search_space import space_of
 from genba.safety.suite import Suite, load_suite
 from genba.safety.words import languages, load_words
 
@@ -215,6 +218,27 @@ def test_a_budget_that_cannot_be_meant_is_refused(text: str) -> None:
 def test_budgets_as_people_write_them() -> None:
     assert search_budget("120s").seconds == 120.0 and search_budget("5m").seconds == 300.0
     assert search_budget("500").episodes == 500
+
+
+def test_disturbances_that_act_together_are_searched_and_played_again(tmp_path: Path, short: None) -> None:
+    together = "action-delay + sensor-noise"
+    policy = replace(load_policy("zero", TASK), folder=tmp_path)
+    judged = suite().model_copy(update={"disturbances": {together: (1,)}})
+    folder = begin(policy, get_task(TASK), judged, judged.bind(get_task(TASK)), 1)
+    plan, budget = read_plan(folder), Budget(episodes=12)
+    loops = [loop_of(plan, policy, 6, 2)]
+    space = space_of(loops[0].worlds, plan.conditions)
+    assert space.disturbances == ("none", together)
+    with Progress("search", 100, 0, None) as progress:
+        tried = explore(space, ("success",), 0.4, player(loops, space, budget, progress), budget, 0)
+    leads = leads_of(tried, ("success",), 0.4, space, 4)
+    found = kept(folder / "search", plan, space, leads, budget, budget.played, 0)
+    assert {each.disturbance for each in found.found.findings} == {"none", together}
+    for finding in found.found.findings:
+        assert replay(found.folder, finding.finding, policy).equal
+
+    small = search(folder, policy, Budget(episodes=60), threads=2)
+    assert [(each.disturbance, each.severity) for each in small.found.findings] == [("none", 0)]
 
 
 def test_targets_are_what_gates_and_success(zero: tuple[Path, LoadedPolicy]) -> None:

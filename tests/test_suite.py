@@ -252,6 +252,34 @@ def test_a_suite_that_cannot_extend_says_why(
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("formula: always (tcp.speed <= 0.1 m/s)", "formula: always (once [0, 0.0033] (tcp.speed <= 0.1 m/s))", "formula: 0.0033"),
+        ("formula: always (tcp.speed <= 0.1 m/s)", "formula: always [0.001, 2] (tcp.speed <= 0.1 m/s)", "formula: 0.001"),
+        ("formula: always (tcp.speed <= 0.1 m/s)", "formula: always (rate(tcp.speed, 0.003) <= 9)", "formula: 0.003"),
+        ("    hard: false\n", "    when: once [0, 0.0051] (tcp.speed > 0)\n    hard: false\n", "when: 0.0051"),
+    ],
+)  # fmt: skip
+def test_a_time_between_two_samples_is_refused_before_an_attempt_is_begun(
+    tmp_path: Path, old: str, new: str, where: str
+) -> None:
+    from genba.safety.campaign import check
+
+    file = tmp_path / "mine.yaml"
+    assert old in EXTENDING
+    file.write_text(EXTENDING.replace(old, new))
+    said = (
+        rf"constraint 'tcp-speed', {where} s is not a whole number of samples of 0.002 s: change the interval"
+    )
+    with pytest.raises(BadInput, match=said):
+        validate(str(file))
+    still = SimpleNamespace(kind="callable", name="still", sha256="0" * 64, task="kit-pick", folder=tmp_path)
+    with pytest.raises(BadInput, match=said):
+        check(still, suite=str(file))
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_suite_of_a_camera_is_refused_where_there_is_none(tmp_path: Path) -> None:
     """Before an attempt is begun."""
     from genba.safety.campaign import check

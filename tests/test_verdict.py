@@ -205,7 +205,11 @@ def test_success_at_other_severities_does_not_gate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "reason"), [("faults", "simulator fault in 1"), ("nans", "NaN in what was recorded in 1")]
+    ("field", "reason"),
+    [
+        ("faults", "simulator fault in 1"),
+        ("nans", "NaN in what was recorded, a division by zero or a window over nothing in 1"),
+    ],
 )
 def test_one_fault_or_nan_fails(field: str, reason: str) -> None:
     verdict = judge(RULES, WISHES, evidence(where=3, successes=N - 1, **{field: 1}))
