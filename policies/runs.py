@@ -81,7 +81,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = read_yaml(str(path), path.read_text(encoding="utf-8"))[1]
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; without it the run cannot go on: start a new one") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadInput) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path}: cannot be read ({reason}); start a new run") from None
     if not isinstance(config, dict) or not isinstance(config.get("task"), str):

@@ -325,7 +325,7 @@ def test_a_pace_that_costs_bad_days_is_not_chosen() -> None:
     slow = Held(~safe, np.linspace(3.0, 5.0, 40), safe, plain)
     for lost, accepted in ((0, True), (1, True), (2, False)):
         kept = np.arange(40) < 40 - lost
-        after = Held(kept, np.where(kept, np.linspace(2.0, 4.0, 40), np.nan), safe, plain)
+        after = Held(kept, np.where(kept, np.linspace(2.0, 3.9, 40), np.nan), safe, plain)
         assert after.count == slow.count == 30 and Comparison(slow, after).accepted == accepted
 
 
