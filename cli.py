@@ -88,7 +88,7 @@ def translate(error: Exception) -> Exception:
         return error
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("genba"):
         return fail(f"genba: {error}. Install it with: make setup, or pip install 'genba[learn]'", 3)
-    if isinstance(error, OSError) and error.errno in NAMES:
+    if isinstance(error, OSError) and error.errno in NAMES and error.filename is not None:
         return fail(f"genba: {error.filename}: {error.strerror}; give another name", 2)
     if isinstance(error, OSError):
         return fail(f"genba: {error}. genba doctor looks for the cause", 3)
