@@ -6,11 +6,12 @@ check cannot hide behind it.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .capture import Captured
 from .engine import Engine, Ids
 from .robots import Robot
 from .signals import Array, Lookup
@@ -100,48 +101,65 @@ class CartesianTwist:
         self.enveloped = "envelope.offset" in robot.limits
         joints = len(robot.joints)
         self.q, self.qd = np.zeros((engine.worlds, joints)), np.zeros((engine.worlds, joints))
+        self._plan = Captured(self.plan) if engine.captured else self.plan
 
     def restart(self, ids: Ids, q: Array) -> None:
         self.q[ids], self.qd[ids] = q, 0.0
 
     def targets(self, action: Array, now: Lookup, out: Array) -> NDArray[np.bool_]:
+        linear, angular = self.engine.jacobian(self.body, now["tcp.pos"])
+        measured, quat, bias = now["arm.q"], now["tcp.quat"], self.engine.bias
+        ways, tool, self.q, self.qd, clamped = self._plan(
+            action, linear, angular, measured, quat, bias, self.q, self.qd
+        )
+        out[:, :, self.actuators] = ways
+        out[:, :, self.tool] = tool
+        return np.asarray(clamped, bool)
+
+    def plan(
+        self,
+        action: Array,
+        linear: Array,
+        angular: Array,
+        measured: Array,
+        quat: Array,
+        bias: Array,
+        q: Array,
+        qd: Array,
+    ) -> tuple[NDArray[Any], ...]:
+        """Targets of the joints `(N, K, J)` and of the tool `(N, 1)`, the joints and their speeds as commanded next, and where a limit clamped.
+
+        Of the action, the Jacobians `(N, 3, nv)` of the tool, its pose, the joints as measured and commanded, and the bias `(N, nv)`.
+        """
         slower = 1.0 / np.maximum(norm(action[:, :3]), 1.0)
-        wanted = self._joint_velocity(action, slower, now)
-        velocity, clamped = self._limited(wanted)
-        clamped |= slower < 1.0
-        start = self.q + self.feed_forward * self.qd
-        measured = now["arm.q"]
-        step = self.q.clip(measured - self.lead, measured + self.lead) + velocity * self.dt
+        wanted = self._joint_velocity(action, slower, linear, angular, measured, quat)
+        velocity, clamped = self._limited(wanted, q, qd)
+        start = q + self.feed_forward * qd
+        step = q.clip(measured - self.lead, measured + self.lead) + velocity * self.dt
         held = step.clip(self.low, self.high)
         stopped = held != step
-        clamped |= stopped.any(axis=1)
-        self.qd = np.where(stopped, 0.0, velocity)
-        self.q = held
-        end = self.q + self.feed_forward * self.qd
+        clamped = clamped | (slower < 1.0) | stopped.any(axis=1)
+        speed = np.where(stopped, 0.0, velocity)
+        end = held + self.feed_forward * speed
         if self.weighs:
-            carried = self.engine.bias[:, self.dofs] / self.gain
+            carried = bias[:, self.dofs] / self.gain
             start, end = start + carried, end + carried
-        out[:, :, self.actuators] = ramp_targets(start, end, out.shape[1])
         tool = action[:, 4] > 0.0 if self.vacuum else action[:, 4] * self.grip_force
-        out[:, :, self.tool] = tool[:, None]
-        return clamped
+        return ramp_targets(start, end, self.engine.substeps), tool[:, None], held, speed, clamped
 
-    def _joint_velocity(self, action: Array, slower: Array, now: Lookup) -> Array:
+    def _joint_velocity(
+        self, action: Array, slower: Array, linear: Array, angular: Array, measured: Array, quat: Array
+    ) -> Array:
         """`(N, J)` rad/s that gives the commanded twist, solved on component arrays."""
-        linear, angular = self.engine.jacobian(self.body, now["tcp.pos"])
         jacobian = np.ascontiguousarray(
             np.concatenate([linear, angular], axis=1)[:, :, self.dofs].transpose(1, 2, 0)
         )  # (6, J, N)
-        q = np.ascontiguousarray(now["arm.q"].T)
-        posture = self.posture_gain * (self.posture[:, None] - q)
-        w, x, y, z = np.ascontiguousarray(now["tcp.quat"].T)
+        posture = self.posture_gain * (self.posture[:, None] - np.ascontiguousarray(measured.T))
+        w, x, y, z = np.ascontiguousarray(quat.T)
         axis_x, axis_y = 2.0 * (x * z + w * y), 2.0 * (y * z - w * x)
-        twist = np.empty((6, len(action)))
-        twist[:3] = self.speed * slower * action[:, :3].T
-        twist[3], twist[4], twist[5] = (
-            -self.upright_gain * axis_y,
-            self.upright_gain * axis_x,
-            self.turn * action[:, 3],
+        pushed = self.speed * slower * action[:, :3].T
+        twist = np.stack(
+            [*pushed, -self.upright_gain * axis_y, self.upright_gain * axis_x, self.turn * action[:, 3]]
         )
         rest = twist - (jacobian * posture[None]).sum(axis=1)
         gram = (jacobian[:, None] * jacobian[None]).sum(axis=2)  # (6, 6, N)
@@ -149,7 +167,7 @@ class CartesianTwist:
         solution = solve_spd(gram, rest)
         return np.ascontiguousarray((posture + (jacobian * solution[:, None]).sum(axis=0)).T)
 
-    def _limited(self, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
+    def _limited(self, wanted: Array, q: Array, qd: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Joint velocities within their limits: scaled as a whole to keep the direction, then each joint by its room to the end.
 
         The room is what the joint will have two ticks on, because the servos follow late: what the maker allows there, and what it can
@@ -157,15 +175,15 @@ class CartesianTwist:
         others leave it.
         """
         scale = 1.0 / np.maximum((np.abs(wanted) / (0.95 * self.robot.qd_max)).max(axis=1), 1.0)
-        ahead = self.q + 2.0 * self.qd * self.dt
+        ahead = q + 2.0 * qd * self.dt
         low, high = (0.95 * limit for limit in self.robot.velocity_limits(ahead))
         if self.enveloped:
             high = np.minimum(high, np.sqrt(self.robot.qdd_max * np.maximum(self.high - ahead, 0.0)))
             low = np.maximum(low, -np.sqrt(self.robot.qdd_max * np.maximum(ahead - self.low, 0.0)))
         target = (wanted * scale[:, None]).clip(low, high)
-        change, most = target - self.qd, self.robot.qdd_max * self.dt
+        change, most = target - qd, self.robot.qdd_max * self.dt
         part = 1.0 / np.maximum((np.abs(change) / most).max(axis=1), 1.0)
-        together = self.qd + part[:, None] * change
-        slowed = together.clip(low, high).clip(self.qd - most, self.qd + most)
+        together = qd + part[:, None] * change
+        slowed = together.clip(low, high).clip(qd - most, qd + most)
         velocity = np.where((together < low) | (together > high), slowed, together)
         return velocity, (target != wanted).any(axis=1) | (part < 1.0)

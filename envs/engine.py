@@ -47,6 +47,8 @@ INPUTS = int(
     mujoco.mjtState.mjSTATE_CTRL | mujoco.mjtState.mjSTATE_MOCAP_POS | mujoco.mjtState.mjSTATE_MOCAP_QUAT
 )
 PATH_PLACES = ("mesh_pathadr", "skin_pathadr", "hfield_pathadr", "tex_pathadr", "tex_contenttypeadr")
+FIRST = np.zeros(1, np.int32)
+_all = np.logical_and.reduce
 _CONTACT_UNITS = ("1", "N", "N*m", "m", "m", "1", "1", "m/s", "rad/s")  # order of mjtConDataField
 
 
@@ -148,15 +150,22 @@ class Engine:
         threads: C++ threads, 0 for all processors.
         substeps: physics steps per control tick K.
         expanded: model fields that `restart` may write per world.
+        captured: whether those who compute something in each tick should capture it (see `capture`).
     """
 
     def __init__(
-        self, model: mujoco.MjModel, worlds: int, threads: int, substeps: int, expanded: Sequence[str] = ()
+        self,
+        model: mujoco.MjModel,
+        worlds: int,
+        threads: int,
+        substeps: int,
+        expanded: Sequence[str] = (),
+        captured: bool = False,
     ) -> None:
         model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self.model = model
         self.worlds = max(2, worlds)
-        self.substeps = substeps
+        self.substeps, self.captured = substeps, captured
         self.batch = Batch(model, self.worlds, threads)
         self.block = np.zeros((self.worlds, substeps, model.nsensordata))
         self.fields = {name: self.batch.expand(name) for name in expanded}
@@ -169,9 +178,12 @@ class Engine:
         self.wrench = self.batch.bind("xfrc_applied")
         self.bias = self.batch.bind("qfrc_bias")
         self._sensordata = self.batch.bind("sensordata")
-        self._warnings = np.zeros(self.worlds, np.int64)
+        self._counts: NDArray[np.int32] = self.batch.warning[:, :, 1]  # how often each warning was raised
+        self._counted = self._counts.copy()
         self._unset = np.zeros(self.worlds, bool)  # what follows from the model fields could not be computed
         self._lost = np.zeros(self.worlds, bool)  # nor what follows from them and the state
+        shape = (self.worlds, 3, model.nv)
+        self._jacobians = np.zeros(shape), np.zeros(shape)  # of which captured code reads the first rows
         self.finer = np.ones(self.worlds, np.int64)  # physics steps that a world makes for each recorded one
 
     def restart(
@@ -201,7 +213,7 @@ class Engine:
         self.set_const(ids)
         self.forward(ids)
         self.block[ids] = np.where(self._lost[ids, None, None], np.nan, self._sensordata[ids][:, None])
-        self._warnings[ids] = self._counts()[ids]
+        self._counted[ids] = self._counts[ids]
 
     def set_const(self, ids: Ids) -> None:
         """Compute what follows from the model fields of worlds `ids`; where that fails, each step meets a fault."""
@@ -232,36 +244,39 @@ class Engine:
 
     def advance(self, given: Array, inputs: int, ids: Ids | None = None) -> NDArray[np.bool_]:
         """As `step`, from what `inputs_of` gave."""
-        stepped = np.zeros(self.worlds, bool)
-        stepped[slice(None) if ids is None else ids] = True
-        errors = stepped & self._lost
+        errors = self._lost.copy()
         for part, finer in self._shares(ids):
             try:
                 self._rollout(given, inputs, part, finer)
             except SimulationError as failure:
                 errors[failure.ids] = True
-        self.block[errors] = np.nan
-        counts = self._counts()
-        raised = counts > self._warnings
-        self._warnings = counts
-        finite = np.isfinite(self.block[:, -1]).all(axis=-1) & np.isfinite(self.qvel).all(axis=-1)
-        faults: NDArray[np.bool_] = stepped & (raised | errors | ~finite)
+        if True in errors.tolist():
+            self.block[errors] = np.nan
+        raised = np.logical_or.reduce(self._counts > self._counted, axis=1)
+        np.copyto(self._counted, self._counts)
+        finite = _all(np.isfinite(self.block[:, -1]), 1) & _all(np.isfinite(self.qvel), 1)
+        found: NDArray[np.bool_] = raised | errors | ~finite
+        if ids is None:
+            return found
+        faults = np.zeros(self.worlds, bool)
+        faults[ids] = found[ids]
         return faults
 
     def _shares(self, ids: Ids | None) -> list[tuple[Ids | None, int]]:
         """The worlds that advance together, by how much finer than usual they step."""
-        if (self.finer == 1).all():
+        if set(self.finer.tolist()) == {1}:
             return [(ids, 1)]
         chosen = np.arange(self.worlds) if ids is None else ids
         return [(chosen[self.finer[chosen] == each], int(each)) for each in np.unique(self.finer[chosen])]
 
     def _rollout(self, given: Array, inputs: int, ids: Ids | None, finer: int) -> None:
         """One control tick of the worlds `ids`, recorded in the block at every `finer`-th physics step."""
-        if ids is None:
-            self.batch.rollout(
-                self.substeps, given, inputs, record=["sensordata"], out={"sensordata": self.block}
-            )
+        count = self.worlds if ids is None else len(ids)
+        if finer == 1 and (ids is None or ids[-1:].tolist() == [count - 1]):  # the first ones, in place
+            out = {"sensordata": self.block[:count]}
+            self.batch.rollout(self.substeps, given[:count], inputs, record=["sensordata"], ids=ids, out=out)
             return
+        ids = np.arange(self.worlds) if ids is None else ids
         asked = np.repeat(given[ids], finer, axis=1)
         made = np.empty((len(ids), self.substeps * finer, self.block.shape[2]))
         try:
@@ -289,16 +304,15 @@ class Engine:
 
     def jacobian(self, body: int, point: Array) -> tuple[Array, Array]:
         """Translational and rotational Jacobians `(N, 3, nv)` of world points `(N, 3)` on a body."""
-        linear, angular = self.batch.jac(body, point)
-        return linear, angular
+        if not self.captured:
+            return self.batch.jac(body, point)  # type: ignore[no-any-return]
+        for whole, first in zip(self._jacobians, self.batch.jac(body, point[:1], FIRST), strict=True):
+            whole[:1] = first
+        return self._jacobians
 
     def snapshot(self, world: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """One world as a model and data of its own, to render it."""
         return self.batch.get_model(world), self.batch.get_data(world)
-
-    def _counts(self) -> NDArray[np.int64]:
-        counts: NDArray[np.int64] = self.batch.warning[:, :, 1].sum(axis=1, dtype=np.int64)
-        return counts
 
 
 class Replay:

@@ -140,6 +140,14 @@ def ending(worlds: Worlds, world: int) -> dict[str, Any]:
     return said | ({"cycle_s": float(worlds.cycle_s[world])} if worlds.success[world] else {})
 
 
+def info(worlds: Worlds, world: int) -> dict[str, Any]:
+    """What `info` says of a world after a step, in plain numbers."""
+    said: dict[str, Any] = {"is_success": bool(worlds.success[world]), "cost": float(worlds.cost[world])}
+    for name, value in worlds.rewards.items():
+        said[f"reward/{name}"] = float(value[world])
+    return said if worlds.reason[world] == RUNNING else said | ending(worlds, world)
+
+
 def infos(worlds: Worlds, ids: Iterable[int]) -> list[dict[str, Any]]:
     """One `info` for each of `ids`, in plain numbers."""
     columns = {name: value.tolist() for name, value in step_values(worlds).items()}

@@ -26,11 +26,10 @@ from .faces import (
     beginning,
     check_render_mode,
     check_shape,
-    endings,
-    infos,
+    info,
     observation_space,
 )
-from .task import Task, task_ids
+from .task import TIMEOUT, Task, task_ids
 from .worlds import Worlds
 
 Float32s = NDArray[np.float32]
@@ -68,7 +67,9 @@ class CellEnv(gymnasium.Env[Float32s, Float32s]):
         self.draws = Draws(
             dict(sorted((disturbances or {}).items()))
         )  # one order, so that an episode can be played again
-        self.worlds = Worlds(self.task, 1, threads, disturbances=tuple(self.draws.severities), costs=True)
+        self.worlds = Worlds(
+            self.task, 1, threads, disturbances=tuple(self.draws.severities), costs=True, captured=True
+        )
         self.action_space = action_space(self.task)
         self.observation_space = observation_space(self.task)
         self._action = np.zeros((self.worlds.rows, len(self.task.action_names)))
@@ -87,15 +88,9 @@ class CellEnv(gymnasium.Env[Float32s, Float32s]):
         self._action[0] = action
         worlds = self.worlds
         worlds.step(self._action)
-        terminated, truncated = endings(worlds)
-        observation = worlds.observation()[0].copy()
-        return (
-            observation,
-            float(worlds.reward[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            infos(worlds, (0,))[0],
-        )
+        observation, reward = worlds.observation()[0].copy(), float(worlds.reward[0])
+        done, late = bool(worlds.done[0]), bool(worlds.reason[0] == TIMEOUT)
+        return observation, reward, done and not late, done and late, info(worlds, 0)
 
     def render(self) -> NDArray[np.uint8] | None:
         """A picture `(H, W, 3)` of the cell, or None without a render mode."""

@@ -6,9 +6,12 @@ inverse is a 2x2 damped least squares solved in closed form.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .capture import Captured
 from .control import ramp_targets
 from .engine import Engine, Ids
 from .robots import Robot
@@ -42,45 +45,53 @@ class ScaraTwist:
         gain = model.actuator_gainprm[self.actuators, 0]
         self.feed_forward = -model.actuator_biasprm[self.actuators, 2] / gain
         self.lengths = np.asarray(robot.limit("arm.lengths").value, float)
-        self.dt = engine.substeps * model.opt.timestep
+        self.substeps, self.dt = engine.substeps, engine.substeps * model.opt.timestep
         self.low, self.high = robot.q_min + MARGIN, robot.q_max - MARGIN
         self.low[1], self.high[1] = ELBOW[0] + MARGIN[1], ELBOW[1] - MARGIN[1]
         self.q, self.qd = np.zeros((engine.worlds, 4)), np.zeros((engine.worlds, 4))
         self.velocity = np.zeros((engine.worlds, 2))
+        self._plan = Captured(self.plan) if engine.captured else self.plan
 
     def restart(self, ids: Ids, q: Array) -> None:
         self.q[ids], self.qd[ids], self.velocity[ids] = q, 0.0, 0.0
 
     def targets(self, action: Array, now: Lookup, out: Array) -> NDArray[np.bool_]:
         """Write actuator targets `(N, K, nu)`; returns where a limit clamped the command, `(N,)`."""
-        measured = now["arm.q"]
+        ways, tool, self.q, self.qd, self.velocity, clamped = self._plan(
+            action, now["arm.q"], self.q, self.qd, self.velocity
+        )
+        out[:, :, self.actuators] = ways
+        out[:, :, self.tool] = tool
+        return np.asarray(clamped, bool)
+
+    def plan(
+        self, action: Array, measured: Array, q: Array, qd: Array, moving: Array
+    ) -> tuple[NDArray[Any], ...]:
+        """Targets of the joints `(N, K, 4)` and of the tool `(N, 1)`, the joints, their speeds and the tool's as commanded next, and where a
+        limit clamped, of the action, the joints as measured, and what was commanded before.
+        """
         jacobian = self._jacobian(measured)
-        slowed = self._planar_velocity(action)
+        slowed = self._planar_velocity(action, moving)
         wanted = np.stack(
             [*self._inverse(jacobian, slowed), self.lift * action[:, 2], self.turn * action[:, 3]], axis=1
         )
-        velocity, clamped = self._limited(wanted)
-        step = np.clip(self.q, measured - LEAD, measured + LEAD) + velocity * self.dt
+        velocity, clamped = self._limited(wanted, q, qd)
+        step = np.clip(q, measured - LEAD, measured + LEAD) + velocity * self.dt
         held = np.clip(step, self.low, self.high)
-        start = self.q + self.feed_forward * self.qd
-        clamped |= (held != step).any(axis=1)
-        self.qd = np.where(held != step, 0.0, velocity)
-        self.q = held
+        stopped = held != step
+        start, speed = q + self.feed_forward * qd, np.where(stopped, 0.0, velocity)
         a, b, c, d = jacobian
-        self.velocity = np.stack(
-            [a * self.qd[:, 0] + b * self.qd[:, 1], c * self.qd[:, 0] + d * self.qd[:, 1]], axis=1
-        )
-        out[:, :, self.actuators] = ramp_targets(start, self.q + self.feed_forward * self.qd, out.shape[1])
+        moving = np.stack([a * speed[:, 0] + b * speed[:, 1], c * speed[:, 0] + d * speed[:, 1]], axis=1)
+        ways = ramp_targets(start, held + self.feed_forward * speed, self.substeps)
         tool = action[:, 4] > 0.0 if self.vacuum else action[:, 4] * self.grip_force
-        out[:, :, self.tool] = tool[:, None]
-        return clamped
+        return ways, tool[:, None], held, speed, moving, clamped | stopped.any(axis=1)
 
-    def _planar_velocity(self, action: Array) -> Array:
+    def _planar_velocity(self, action: Array, moving: Array) -> Array:
         """`(N, 2)` m/s: towards the commanded velocity by at most `a_max` in this tick."""
-        change = self.speed * action[:, :2] - self.velocity
+        change = self.speed * action[:, :2] - moving
         size = np.sqrt(change[:, 0] * change[:, 0] + change[:, 1] * change[:, 1])
         share = np.minimum(1.0, self.robot.a_max * self.dt / np.maximum(size, 1e-9))
-        return np.asarray(self.velocity + share[:, None] * change)
+        return np.asarray(moving + share[:, None] * change)
 
     def _jacobian(self, q: Array) -> tuple[Array, Array, Array, Array]:
         """The planar Jacobian's entries (x by q1, x by q2, y by q1, y by q2), each `(N,)`."""
@@ -98,7 +109,7 @@ class ScaraTwist:
         y = (xx * v[:, 1] - xy * v[:, 0]) / det
         return a * x + c * y, b * x + d * y
 
-    def _limited(self, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
+    def _limited(self, wanted: Array, q: Array, qd: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Joint velocities `(N, 4)` within their limits; the planar pair is scaled as one; yaw makes up for both.
 
         `wanted` holds q1, q2, z and the yaw rate of the tool.
@@ -109,14 +120,14 @@ class ScaraTwist:
         )  # both drives may brake at once
         scale = 1.0 / np.maximum((np.abs(wanted[:, :2]) / top[:2]).max(axis=1), 1.0)
         planar = wanted[:, :2] * scale[:, None]
-        part = 1.0 / np.maximum((np.abs(planar - self.qd[:, :2]) / most[:2]).max(axis=1), 1.0)
-        planar = self.qd[:, :2] + part[:, None] * (planar - self.qd[:, :2])
+        part = 1.0 / np.maximum((np.abs(planar - qd[:, :2]) / most[:2]).max(axis=1), 1.0)
+        planar = qd[:, :2] + part[:, None] * (planar - qd[:, :2])
         asked = np.stack(
             [planar[:, 0], planar[:, 1], wanted[:, 2], wanted[:, 3] - planar[:, 0] - planar[:, 1]], axis=1
         )
-        low, high = self._room(self.q - self.low, top), self._room(self.high - self.q, top)
+        low, high = self._room(q - self.low, top), self._room(self.high - q, top)
         ended = np.clip(asked, -low, high)
-        given = np.clip(ended, self.qd - most, self.qd + most)
+        given = np.clip(ended, qd - most, qd + most)
         return given, (scale < 1.0) | (part < 1.0) | (given != asked).any(axis=1)
 
     def _room(self, way: Array, top: Array) -> Array:

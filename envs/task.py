@@ -308,14 +308,18 @@ class Task(ABC):
         return {s.name: np.zeros((worlds, *s.shape)) for s in self.table.values() if s.kind == "held"}
 
 
-def observation(task: Task, sensed: Lookup) -> NDArray[np.float32]:
-    """The `(N, d)` float32 observation from what is sensed: finite (0 where nothing can be read) and within its limits."""
+def observed(task: Task, sensed: Lookup) -> Array:
+    """The `(N, d)` observation from what is sensed: finite (0 where nothing can be read) and within its limits."""
     worlds = sensed.lead[0]
     columns = [np.asarray(term.value(sensed)).reshape(worlds, -1) for term in task.observe.values()]
-    seen = np.concatenate(columns, axis=1)
-    limits = task.observation_limits
-    clipped: NDArray[np.float32] = np.minimum(np.maximum(seen, -limits), limits).astype(np.float32)
-    return np.nan_to_num(clipped, copy=False) if np.isnan(clipped.sum()) else clipped
+    limits = task.observation_limits.astype(np.float64)
+    clipped = np.minimum(np.maximum(np.concatenate(columns, axis=1), -limits), limits)
+    return np.where(np.isnan(clipped), 0.0, clipped)
+
+
+def observation(task: Task, sensed: Lookup) -> NDArray[np.float32]:
+    """As `observed`, as policies take it."""
+    return observed(task, sensed).astype(np.float32)
 
 
 def task_classes() -> dict[str, type[Task]]:

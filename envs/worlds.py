@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .capture import Captured
 from .chosen import Chosen, Draws
 from .disturbances import Disturbance, disturbance_classes, make_disturbance
 from .engine import Engine, Ids
 from .errors import UnknownName
+from .outcome import PROGRESS, Outcome, asked
 from .signals import Array, Lookup, Signals
 from .streams import Streams
-from .task import FAULT, NOT_KEPT, RUNNING, SUCCESS, SUCCESS_HOLD_S, TIMEOUT, Start, Task, observation
-
-FAILURE_REWARD = (
-    -20.0
-)  # twice what waiting for ever costs at -0.1 a tick and a discount of 0.99: giving up must not pay
+from .task import Start, Task, observation
 
 
 class Worlds:
@@ -38,6 +36,7 @@ class Worlds:
         disturbances: names of those that `reset` may switch on.
         trace: keep a SHA-256 of every world's sensor data, substep by substep.
         costs: ask the task for the `cost` of every tick.
+        captured: capture what a tick computes and replay it (see `capture`), which is quicker for few worlds. Arrays are overwritten then.
 
     After `step`: `done`, `success`, `reason`, `reward`, `rewards`, `signals` (the truth), and with a tail `in_path` (a person's
     hand was in the robot's way). Worlds that are done stand still until `reset`. Arrays hold `n` rows (two at least: one world is padded, so that it takes the same arithmetic as many).
@@ -52,12 +51,13 @@ class Worlds:
         disturbances: Sequence[str] = (),
         trace: bool = False,
         costs: bool = False,
+        captured: bool = False,
     ) -> None:
-        self.task, self.n, self.tail_s, self.costs = task, n, tail_s, costs
+        self.task, self.n, self.tail_s, self.captured = task, n, tail_s, captured
         known = disturbance_classes()
         needed = [field for name in disturbances if name in known for field in known[name].needs]
         self.engine = Engine(
-            task.model, n, threads, task.substeps, tuple(dict.fromkeys((*task.expanded, *needed)))
+            task.model, n, threads, task.substeps, tuple(dict.fromkeys((*task.expanded, *needed))), captured
         )
         rows = self.engine.worlds
         self.rows = rows
@@ -82,14 +82,22 @@ class Worlds:
         self.cost = np.zeros(rows)
         self.rewards: dict[str, Array] = {name: np.zeros(rows) for name in task.rewards}
         self.steps_max = round(task.horizon_s * task.control_hz)
-        self._hold_steps = round(SUCCESS_HOLD_S * task.control_hz)
-        self._tail_steps = round(tail_s * task.control_hz)
         self._ticks = np.arange(1, task.substeps + 1) / task.physics_hz
-        self._held_for = np.zeros(rows, np.int64)
-        self._reached = np.zeros(rows, bool)
-        self._tail = np.zeros(rows, np.int64)
+        self.held_for = np.zeros(rows, np.int64)
+        self.reached = np.zeros(rows, bool)
+        self.tail = np.zeros(rows, np.int64)
         self._clamped = np.zeros(rows, np.int64)
         self._memory: dict[str, Array] = {}
+        self._scripted: tuple[int, ...] | None = None  # the actuators that the task drives itself
+        self._seen: NDArray[np.float32] | None = (
+            None  # the observation, where it was computed with the outcome
+        )
+        self._outcome = Outcome(task, tail_s, costs, captured and self.eye is None and not disturbances)
+        self._asked = Captured(asked) if captured else asked
+        self._script = Captured(self._scripts) if captured else self._scripts
+        self._after: tuple[NDArray[Any], ...] = ()
+        self._before = (*(getattr(self, name) for name in PROGRESS), *self.held.values())
+        self._judged = Captured(self._outcome.of_arrays) if captured else None
         self._control = np.zeros((rows, task.substeps, task.model.nu))
         self._hashes = [hashlib.sha256() for _ in range(rows)] if trace else None
 
@@ -134,9 +142,9 @@ class Worlds:
         self.engine.restart(ids, start.qpos, start.ctrl, start.mocap_pos, start.mocap_quat, fields)
         self.seeds[ids] = seeds
         self._remember(ids, start)
-        for array in (self.steps, self.reason, self._held_for, self._tail, self._clamped):
+        for array in (self.steps, self.reason, self.held_for, self.tail, self._clamped):
             array[ids] = 0
-        self.done[ids] = self.success[ids] = self._reached[ids] = self.in_path[ids] = False
+        self.done[ids] = self.success[ids] = self.reached[ids] = self.in_path[ids] = False
         self.cycle_s[ids] = np.nan
         self.returns[ids] = 0.0
         for value in self.held.values():
@@ -160,6 +168,7 @@ class Worlds:
             self._memory[name][ids] = value
 
     def _refresh(self) -> None:
+        self._seen = None
         self.signals = Signals(self.task.table, self.engine.block, self.held)
 
     def sensed(self) -> Lookup:
@@ -171,6 +180,8 @@ class Worlds:
 
     def observation(self) -> NDArray[np.float32]:
         """`(N, d)` float32: what the policy sees now. Call it once a tick."""
+        if self._seen is not None:
+            return self._seen
         seen = observation(self.task, self.sensed())
         for disturbance in self.disturbances.values():
             seen = disturbance.observe(seen, self.steps)
@@ -179,26 +190,20 @@ class Worlds:
     def step(self, action: NDArray[np.floating]) -> None:
         """Advance every world that is not done by one control tick. `action` is `(N, A)`; it is clipped to [-1, 1]."""
         active = ~self.done
-        wanted = np.array(action, np.float64, order="C")
-        broken = active & ~np.isfinite(wanted).all(axis=1)
-        wanted[broken] = 0.0
-        wanted = wanted.clip(-1.0, 1.0)
-        self.held["action.rate"][:] = np.where(
-            self.steps > 0, np.abs(wanted - self.held["action"]).max(axis=1), 0.0
-        )
-        self.held["action"][:] = wanted
+        wanted, broken, rate = self._asked(np.asarray(action, np.float64), self.held["action"], self.steps)
+        broken = broken & active
+        self.held["action.rate"][:], self.held["action"][:] = rate, wanted
         for disturbance in self.disturbances.values():
             wanted = disturbance.act(wanted, self.steps)
         self._drive(wanted, active)
         for disturbance in self.disturbances.values():
             disturbance.push(self.steps)
         moved = self.task.move(self.held, self.signals.now)
-        faults = (
-            self.engine.step(self._control, None if active.all() else np.flatnonzero(active), moved) | broken
-        )
+        chosen = np.flatnonzero(active)
+        faults = self.engine.step(self._control, None if len(chosen) == self.rows else chosen, moved) | broken
         self.steps += active
-        self.held["episode.time"][:] = self.steps * self.task.dt
-        self.held["simulator.fault"][active & faults] = 1.0
+        np.multiply(self.steps, self.task.dt, out=self.held["episode.time"])
+        self.held["simulator.fault"][faults] = 1.0
         if self.eye is not None:
             self.eye.tell(self.held, self.steps, active)
         self._refresh()
@@ -207,45 +212,40 @@ class Worlds:
         if self._hashes is not None:
             for world in np.flatnonzero(active):
                 self._hashes[world].update(self.engine.block[world].data)
-        if self.costs:  # first: what it derives for the whole block need not be derived again for the instant
-            self.cost = np.where(active, self.task.cost(self.signals), 0.0)
         self._judge(active, faults)
-        self._reward(active)
 
     def _drive(self, wanted: Array, active: NDArray[np.bool_]) -> None:
         clamped = self.controller.targets(wanted, self.signals.now, self._control)
-        times = self.steps[:, None] * self.task.dt + self._ticks
-        for actuator, target in self.task.drive(times, self._memory).items():
-            self._control[:, :, actuator] = target
+        if self._scripted is None:
+            self._scripted = tuple(self.task.drive(self._times(self.steps), self._memory))
+        if self._scripted:
+            targets = self._script(self.steps, *self._memory.values())
+            for actuator, target in zip(self._scripted, targets, strict=True):
+                self._control[:, :, actuator] = target
         self.held["limits.active"][:] = clamped
         self._clamped += active & clamped
 
-    def _judge(self, active: NDArray[np.bool_], faults: NDArray[np.bool_]) -> None:
-        now, task = self.signals.now, self.task
-        at_goal = task.success(now) & active
-        self._held_for = np.where(at_goal, self._held_for + 1, 0)
-        reached = active & ~self._reached & (self._held_for >= self._hold_steps)
-        if reached.any():
-            self.cycle_s[reached] = self.time_s[reached]
-            self._reached |= reached
-        self._tail += active & self._reached
-        if self._tail_steps:
-            self.in_path |= active & task.in_path(now)
-        over = self._reached & (self._tail > self._tail_steps)
-        late = ~self._reached & (self.steps >= self.steps_max)
-        reason = np.where(over, np.where(at_goal, SUCCESS, NOT_KEPT), np.where(late, TIMEOUT, RUNNING))
-        failures = task.failed(now)
-        reason = np.where((failures > 0) & (reason != SUCCESS), failures, reason)
-        reason = np.where(faults, FAULT, reason)
-        self.reason = np.where(active, reason, self.reason)
-        self.success = np.where(active, reason == SUCCESS, self.success)
-        self.done |= active & (reason != RUNNING)
+    def _times(self, steps: NDArray[np.int64]) -> Array:
+        """`(N, K)` seconds since each episode began, at the end of each substep to come."""
+        return np.asarray(steps[:, None] * self.task.dt + self._ticks)
 
-    def _reward(self, active: NDArray[np.bool_]) -> None:
-        now = self.signals.now
-        goal = np.where(self.done, np.where(self.success, 1.0, FAILURE_REWARD), 0.0)
-        terms = np.array([*(term(now) for term in self.task.rewards.values()), goal])
-        terms = np.where(active & np.isfinite(terms), terms, 0.0)
-        self.rewards = dict(zip((*self.task.rewards, "goal"), terms, strict=True))
-        self.reward = terms.sum(axis=0)
-        self.returns += self.reward
+    def _scripts(self, steps: NDArray[np.int64], *memory: Array) -> tuple[Array, ...]:
+        driven = self.task.drive(self._times(steps), dict(zip(self._memory, memory, strict=True)))
+        return tuple(driven.values())
+
+    def _judge(self, active: NDArray[np.bool_], faults: NDArray[np.bool_]) -> None:
+        if self._judged is None:
+            after = self._outcome.of(self.signals, active, faults, self.steps, *self._before[: len(PROGRESS)])
+        else:
+            after = self._judged(self.engine.block, active, faults, self.steps, *self._before)
+        if after is not self._after:  # a replay fills the same arrays again
+            self._take(after)
+        self._seen = after[-1].astype(np.float32) if self._outcome.sees else None
+
+    def _take(self, after: tuple[NDArray[Any], ...]) -> None:
+        """Be what the outcome of a tick says."""
+        for name, value in zip(PROGRESS, after, strict=False):
+            setattr(self, name, value)
+        self.cost, terms, self.reward = after[len(PROGRESS) : len(PROGRESS) + 3]
+        self.rewards = dict(zip((*self.task.rewards, "goal"), terms.T, strict=True))
+        self._after, self._before = after, (*after[: len(PROGRESS)], *self.held.values())

@@ -1,0 +1,272 @@
+"""Arithmetic on single numbers, written out as straight-line Python: what `capture` notes, and how it is run.
+
+A `Sheet` holds operations on numbers, each once, however often it is asked for. `written` gives the source of a function that computes some of
+them from inputs. Python's floats are IEEE doubles as numpy's are, and each operation here gives the bits that numpy's gives on an array,
+NaN and division by zero included; functions that are not exactly defined (sines, say) are numpy's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+BOOL, INT, FLOAT = "b", "i", "f"
+DEPTH = 12  # how deep expressions are nested before a part of them gets a name
+NUMPYS = ("sin", "cos", "tan", "arctan2", "arctan", "arccos", "arcsin", "tanh", "exp", "log", "hypot")
+FORMS = {
+    "add": "({0} + {1})",
+    "subtract": "({0} - {1})",
+    "multiply": "({0} * {1})",
+    "quotient": "({0} / {1})",  # of what is never divided by zero
+    "divide": "({0} / {1} if {1} else divide({0}, {1}))",
+    "negative": "(-{0})",
+    "absolute": "abs({0})",
+    "root": "sqrt({0})",  # of what is never below zero
+    "sqrt": "(sqrt({0}) if {0} >= 0.0 else nan)",
+    "maximum": "({0} if {0} >= {1} or {0} != {0} else {1})",
+    "at_least": "({1} if {0} < {1} else {0})",  # of a number and a constant, as the next one
+    "minimum": "({0} if {0} <= {1} or {0} != {0} else {1})",
+    "at_most": "({1} if {0} > {1} else {0})",
+    "less": "({0} < {1})",
+    "less_equal": "({0} <= {1})",
+    "greater": "({0} > {1})",
+    "greater_equal": "({0} >= {1})",
+    "equal": "({0} == {1})",
+    "not_equal": "({0} != {1})",
+    "and": "({0} and {1})",
+    "or": "({0} or {1})",
+    "not": "(not {0})",
+    "where": "({1} if {0} else {2})",
+    "isnan": "({0} != {0})",
+    "isfinite": "isfinite({0})",
+    "floor": "floor({0})",
+    "rint": "rint({0})",
+    "float": "({0} + 0.0)",  # of a truth or an integer
+    "integer": "int({0})",
+    **{name: f"float({name}({', '.join(['{0}', '{1}'][: getattr(np, name).nin])}))" for name in NUMPYS},
+}
+TWICE = ("divide", "sqrt", "maximum", "at_least", "minimum", "at_most", "isnan")  # name their operands again
+COMMUTING = ("add", "multiply", "and", "or")
+TRUTHS = {
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "equal",
+    "not_equal",
+    "and",
+    "or",
+    "not",
+    "isnan",
+    "isfinite",
+}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Number:
+    """One number of a sheet: an operation on others, a constant, or a place among the inputs."""
+
+    at: int
+    form: str
+    operands: tuple[Number, ...]
+    kind: str
+    value: Any = None
+
+    @property
+    def constant(self) -> bool:
+        return self.form == "constant"
+
+
+@dataclass
+class Sheet:
+    """The numbers that a computation consists of, in an order in which they can be computed."""
+
+    numbers: list[Number] = field(default_factory=list)
+    known: dict[Any, Number] = field(default_factory=dict)
+
+    def _one(self, key: Any, form: str, operands: tuple[Number, ...], kind: str, value: Any = None) -> Number:
+        if key not in self.known:
+            self.known[key] = Number(len(self.numbers), form, operands, kind, value)
+            self.numbers.append(self.known[key])
+        return self.known[key]
+
+    def input(self, array: int, place: int, kind: str) -> Number:
+        """The number at a place of the first row of an input."""
+        return self._one(("input", array, place), "input", (), kind, (array, place))
+
+    def constant(self, value: Any) -> Number:
+        """A bool, int or float that is always the same."""
+        kind = (
+            BOOL
+            if isinstance(value, bool | np.bool_)
+            else INT
+            if isinstance(value, int | np.integer)
+            else FLOAT
+        )
+        plain = {BOOL: bool, INT: int, FLOAT: float}[kind](value)
+        return self._one((kind, repr(plain)), "constant", (), kind, plain)
+
+    def of(self, form: str, *operands: Number) -> Number:
+        """An operation of `FORMS`, simplified where that changes no bit."""
+        if form == "where":
+            return self._choice(*operands)
+        if form == "absolute" or form == "negative":
+            kind = operands[0].kind
+        elif form in TRUTHS:
+            kind = BOOL
+        elif form in ("add", "subtract", "multiply", "maximum", "minimum"):
+            kind = FLOAT if FLOAT in (operands[0].kind, operands[1].kind) else INT
+        else:
+            kind = INT if form == "integer" else FLOAT
+        if all(each.constant for each in operands):
+            return self.constant(_computed(form, [each.value for each in operands]))
+        form, operands = _simpler(form, operands)
+        if form == "same":
+            return operands[0]
+        if form in COMMUTING:
+            operands = tuple(sorted(operands, key=lambda each: each.at))
+        return self._one((form, *(each.at for each in operands)), form, operands, kind)
+
+    def least(self, numbers: Sequence[Number]) -> Number:
+        """The index of the first of the least numbers, or of the first NaN, as numpy has it."""
+        best, at = numbers[0], self.constant(0)
+        for i, each in enumerate(numbers[1:], 1):
+            first_nan = self.of("and", self.of("isnan", each), self.of("not", self.of("isnan", best)))
+            better = self.of("or", self.of("less", each, best), first_nan)
+            best, at = self.of("where", better, each, best), self.of("where", better, self.constant(i), at)
+        return at
+
+    def pick(self, index: Number, numbers: Sequence[Number]) -> Number:
+        """The number at an index."""
+        if index.constant:
+            return numbers[index.value]
+        kind = FLOAT if any(each.kind == FLOAT for each in numbers) else numbers[0].kind
+        operands = (index, *numbers)
+        return self._one(("pick", *(each.at for each in operands)), "pick", operands, kind)
+
+    def _choice(self, truth: Number, one: Number, other: Number) -> Number:
+        if truth.constant:
+            return one if truth.value else other
+        if one is other:
+            return one
+        kinds = (one.kind, other.kind)
+        kind = FLOAT if FLOAT in kinds else INT if INT in kinds else BOOL
+        whole = [
+            each if each.kind == kind or kind != FLOAT else self.of("float", each) for each in (one, other)
+        ]
+        return self._one(("where", truth.at, whole[0].at, whole[1].at), "where", (truth, *whole), kind)
+
+
+def _simpler(form: str, operands: tuple[Number, ...]) -> tuple[str, tuple[Number, ...]]:
+    """The same number in a form that takes less time."""
+    if form == "float" and operands[0].kind == FLOAT:
+        return "same", operands
+    if form == "divide" and _never_zero(operands[1]):
+        return "quotient", operands
+    if form == "sqrt" and _never_below(operands[0]):
+        return "root", operands
+    if form in ("maximum", "minimum") and operands[1].constant and operands[1].value == operands[1].value:
+        return {"maximum": "at_least", "minimum": "at_most"}[form], operands
+    if form in ("and", "or") and any(each.constant for each in operands):
+        fixed, rest = sorted(operands, key=lambda each: not each.constant)
+        return "same", (rest,) if fixed.value is (form == "and") else (fixed,)
+    return form, operands
+
+
+def _never_zero(number: Number) -> bool:
+    if number.constant:
+        return bool(number.value)
+    return number.form == "at_least" and number.operands[1].value > 0.0
+
+
+def _never_below(number: Number) -> bool:
+    """Whether it is NaN or at least zero whatever it is computed from."""
+    if number.constant:
+        return bool(number.value >= 0.0)
+    if number.form == "multiply":
+        return number.operands[0] is number.operands[1]
+    if number.form == "at_least":
+        return bool(number.operands[1].value >= 0.0)
+    if number.form in ("add", "maximum"):
+        return all(map(_never_below, number.operands))
+    return number.form in ("absolute", "root")
+
+
+def _computed(form: str, values: Sequence[Any]) -> Any:
+    """A constant of constants, by numpy."""
+    named = {
+        "and": np.logical_and,
+        "or": np.logical_or,
+        "not": np.logical_not,
+        "float": float,
+        "integer": int,
+    }
+    with np.errstate(all="ignore"):
+        return named[form](*values) if form in named else getattr(np, form)(*values)
+
+
+def written(sheet: Sheet, wanted: Sequence[Number]) -> tuple[str, list[Number]]:
+    """(source of a function `compute`, the inputs that it takes as one sequence); it returns a list of the wanted numbers."""
+    uses: Counter[int] = Counter(each.at for each in wanted)
+    needed = set(uses)
+    for number in reversed(sheet.numbers):
+        if number.at in needed:
+            for each in number.operands:
+                needed.add(each.at)
+                uses[each.at] += 2 if number.form in TWICE else 1
+    inputs = [each for each in sheet.numbers if each.form == "input" and each.at in needed]
+    inputs.sort(key=lambda each: each.value)
+    text: dict[int, str] = {each.at: f"x{each.at}" for each in inputs}
+    depth: dict[int, int] = {each.at: 0 for each in inputs}
+    lines = ["def compute(given):"]
+    if inputs:
+        lines.append(f"    {', '.join(text[each.at] for each in inputs)}, = given")
+    for number in sheet.numbers:
+        at = number.at
+        if at not in needed or number.form == "input":
+            continue
+        if number.constant:
+            text[at], depth[at] = _literal(number.value), 0
+            continue
+        expression = _expression(number.form, [text[each.at] for each in number.operands])
+        depth[at] = 1 + max(depth[each.at] for each in number.operands)
+        if uses[at] > 1 or depth[at] >= DEPTH:
+            lines.append(f"    x{at} = {expression}")
+            expression, depth[at] = f"x{at}", 0
+        text[at] = expression
+    lines.append(f"    return [{', '.join(text[each.at] for each in wanted)}]")
+    return "\n".join(lines), inputs
+
+
+def _expression(form: str, operands: Sequence[str]) -> str:
+    if form == "pick":
+        return f"({', '.join(operands[1:])},)[{operands[0]}]"
+    return FORMS[form].format(*operands)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "(-inf)"
+    return f"({value!r})" if not isinstance(value, bool) and value < 0 else repr(value)
+
+
+def _divide(a: float, b: float) -> float:
+    return float(np.divide(np.float64(a), np.float64(b)))
+
+
+def _floor(a: float) -> float:
+    return float(math.floor(a)) if a > 0.0 and math.isfinite(a) else float(np.floor(a))
+
+
+def made(source: str, name: str) -> Callable[[Sequence[Any]], list[Any]]:
+    """The function that `written` wrote, under the name that a traceback shows."""
+    known: dict[str, Any] = {each: getattr(np, each) for each in NUMPYS}
+    known |= {"sqrt": math.sqrt, "isfinite": math.isfinite, "nan": math.nan, "inf": math.inf}
+    known |= {"divide": _divide, "floor": _floor, "rint": lambda a: float(np.rint(a))}
+    exec(compile(source, f"<{name}>", "exec"), known)
+    return known["compute"]  # type: ignore[no-any-return]
