@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from .signals import Array, Signals
 from .task import FAULT, NOT_KEPT, RUNNING, SUCCESS, SUCCESS_HOLD_S, TIMEOUT, Task, observed
 
-Bools, Integers = NDArray[np.bool_], NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 
 FAILURE_REWARD = (
     -20.0
@@ -22,7 +23,7 @@ PROGRESS = ("done", "success", "reason", "cycle_s", "in_path", "returns", "held_
 
 def asked(action: Array, last: Array, steps: Integers) -> tuple[Array, Bools, Array]:
     """Actions `(N, A)` as commands in [-1, 1], where one was no number, and by how much the commands changed, `(N,)` each."""
-    broken = ~np.isfinite(action).all(axis=1)
+    broken = np.asarray(~np.isfinite(action).all(axis=1))
     wanted = np.where(broken[:, None], 0.0, action).clip(-1.0, 1.0)
     return wanted, broken, np.where(steps > 0, np.abs(wanted - last).max(axis=1), 0.0)
 

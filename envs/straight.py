@@ -47,24 +47,15 @@ FORMS = {
     "floor": "floor({0})",
     "rint": "rint({0})",
     "float": "({0} + 0.0)",  # of a truth or an integer
-    "integer": "int({0})",
+    "integer": "integer({0})",
     **{name: f"float({name}({', '.join(['{0}', '{1}'][: getattr(np, name).nin])}))" for name in NUMPYS},
 }
 TWICE = ("divide", "sqrt", "maximum", "at_least", "minimum", "at_most", "isnan")  # name their operands again
 COMMUTING = ("add", "multiply", "and", "or")
-TRUTHS = {
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "equal",
-    "not_equal",
-    "and",
-    "or",
-    "not",
-    "isnan",
-    "isfinite",
-}
+TRUTHS = (
+    *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
+    *("and", "or", "not", "isnan", "isfinite"),
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,36 +92,33 @@ class Sheet:
 
     def constant(self, value: Any) -> Number:
         """A bool, int or float that is always the same."""
-        kind = (
-            BOOL
-            if isinstance(value, bool | np.bool_)
-            else INT
-            if isinstance(value, int | np.integer)
-            else FLOAT
-        )
-        plain = {BOOL: bool, INT: int, FLOAT: float}[kind](value)
+        plain = value.item() if isinstance(value, np.generic) else value
+        kind = BOOL if isinstance(plain, bool) else INT if isinstance(plain, int) else FLOAT
         return self._one((kind, repr(plain)), "constant", (), kind, plain)
 
     def of(self, form: str, *operands: Number) -> Number:
         """An operation of `FORMS`, simplified where that changes no bit."""
         if form == "where":
             return self._choice(*operands)
-        if form == "absolute" or form == "negative":
-            kind = operands[0].kind
-        elif form in TRUTHS:
-            kind = BOOL
-        elif form in ("add", "subtract", "multiply", "maximum", "minimum"):
-            kind = FLOAT if FLOAT in (operands[0].kind, operands[1].kind) else INT
-        else:
-            kind = INT if form == "integer" else FLOAT
         if all(each.constant for each in operands):
             return self.constant(_computed(form, [each.value for each in operands]))
+        kind = _kind(form, operands)
         form, operands = _simpler(form, operands)
         if form == "same":
             return operands[0]
         if form in COMMUTING:
             operands = tuple(sorted(operands, key=lambda each: each.at))
         return self._one((form, *(each.at for each in operands)), form, operands, kind)
+
+    def _choice(self, truth: Number, one: Number, other: Number) -> Number:
+        if truth.constant:
+            return one if truth.value else other
+        if one is other:
+            return one
+        kind = max(one.kind, other.kind, key=(BOOL, INT, FLOAT).index)
+        if kind == FLOAT:
+            one, other = (each if each.kind == FLOAT else self.of("float", each) for each in (one, other))
+        return self._one(("where", truth.at, one.at, other.at), "where", (truth, one, other), kind)
 
     def least(self, numbers: Sequence[Number]) -> Number:
         """The index of the first of the least numbers, or of the first NaN, as numpy has it."""
@@ -144,22 +132,21 @@ class Sheet:
     def pick(self, index: Number, numbers: Sequence[Number]) -> Number:
         """The number at an index."""
         if index.constant:
-            return numbers[index.value]
+            return numbers[int(index.value)]
         kind = FLOAT if any(each.kind == FLOAT for each in numbers) else numbers[0].kind
         operands = (index, *numbers)
         return self._one(("pick", *(each.at for each in operands)), "pick", operands, kind)
 
-    def _choice(self, truth: Number, one: Number, other: Number) -> Number:
-        if truth.constant:
-            return one if truth.value else other
-        if one is other:
-            return one
-        kinds = (one.kind, other.kind)
-        kind = FLOAT if FLOAT in kinds else INT if INT in kinds else BOOL
-        whole = [
-            each if each.kind == kind or kind != FLOAT else self.of("float", each) for each in (one, other)
-        ]
-        return self._one(("where", truth.at, whole[0].at, whole[1].at), "where", (truth, *whole), kind)
+
+def _kind(form: str, operands: tuple[Number, ...]) -> str:
+    """What an operation gives, as numpy has it."""
+    if form in TRUTHS:
+        return BOOL
+    if form in ("absolute", "negative"):
+        return operands[0].kind
+    if form in ("add", "subtract", "multiply", "maximum", "minimum"):
+        return FLOAT if FLOAT in (operands[0].kind, operands[1].kind) else INT
+    return INT if form == "integer" else FLOAT
 
 
 def _simpler(form: str, operands: tuple[Number, ...]) -> tuple[str, tuple[Number, ...]]:
@@ -199,15 +186,12 @@ def _never_below(number: Number) -> bool:
 
 def _computed(form: str, values: Sequence[Any]) -> Any:
     """A constant of constants, by numpy."""
-    named = {
-        "and": np.logical_and,
-        "or": np.logical_or,
-        "not": np.logical_not,
-        "float": float,
-        "integer": int,
+    named: dict[str, Callable[..., Any]] = {
+        **{"and": np.logical_and, "or": np.logical_or, "not": np.logical_not},
+        **{"float": float, "integer": int},
     }
     with np.errstate(all="ignore"):
-        return named[form](*values) if form in named else getattr(np, form)(*values)
+        return named.get(form, getattr(np, form, float))(*values)
 
 
 def written(sheet: Sheet, wanted: Sequence[Number]) -> tuple[str, list[Number]]:
@@ -259,14 +243,15 @@ def _divide(a: float, b: float) -> float:
     return float(np.divide(np.float64(a), np.float64(b)))
 
 
-def _floor(a: float) -> float:
-    return float(math.floor(a)) if a > 0.0 and math.isfinite(a) else float(np.floor(a))
+def _integer(a: float) -> int:
+    return int(a) if abs(a) < 2.0**62 else int(np.asarray(a).astype(np.int64))
 
 
 def made(source: str, name: str) -> Callable[[Sequence[Any]], list[Any]]:
     """The function that `written` wrote, under the name that a traceback shows."""
     known: dict[str, Any] = {each: getattr(np, each) for each in NUMPYS}
     known |= {"sqrt": math.sqrt, "isfinite": math.isfinite, "nan": math.nan, "inf": math.inf}
-    known |= {"divide": _divide, "floor": _floor, "rint": lambda a: float(np.rint(a))}
+    known |= {"divide": _divide, "integer": _integer}
+    known |= {"floor": lambda a: float(np.floor(a)), "rint": lambda a: float(np.rint(a))}
     exec(compile(source, f"<{name}>", "exec"), known)
     return known["compute"]  # type: ignore[no-any-return]

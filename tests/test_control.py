@@ -103,7 +103,7 @@ def test_a_joint_that_is_told_to_go_on_stops_before_its_end(
         wanted = np.tile(0.3 * robot.qd_max * (1.0 if tick // 5 % 2 else -1.0), (2, 1))
         wanted[:, joint] = way * robot.qd_max[joint]
         before = controller.qd
-        controller.qd, _ = controller._limited(wanted)
+        controller.qd, _ = controller._limited(wanted, controller.q, controller.qd)
         assert (np.abs(controller.qd - before) <= robot.qdd_max * task.dt * (1.0 + 1e-9)).all()
         controller.q = controller.q + controller.qd * task.dt
         low, high = robot.velocity_limits(controller.q)
