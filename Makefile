@@ -6,13 +6,14 @@ TASK ?= kit-pick
 
 STAMP := .venv/.genba-stamp
 
-.PHONY: help setup go test test-all lint clean
+.PHONY: help setup go test test-wide test-all lint clean
 
 help:
 	@echo "make setup      install Genba and everything it needs into .venv (PYTHON=$(PYTHON))"
 	@echo "make go         learn, check and release $(TASK) (TASK=... for another cell: genba tasks)"
-	@echo "make test       the tests, about eight minutes on two cores"
-	@echo "make test-all   the long tests as well"
+	@echo "make test       the tests, about four minutes on two cores"
+	@echo "make test-wide  those that take longer: every cell, a browser, learning; .ci/run runs them, too"
+	@echo "make test-all   all of these and the long ones"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make clean      remove .venv, build outputs and caches; runs and releases stay"
 
@@ -25,11 +26,16 @@ $(STAMP): pyproject.toml constraints.txt .ci/setup .ci/install
 go: $(STAMP)
 	@.venv/bin/genba go $(TASK)
 
+PYTEST := .venv/bin/python -m pytest -q -n 2 --dist worksteal
+
 test: $(STAMP)
-	.venv/bin/python -m pytest -q -n 2 --dist worksteal -m "not long"
+	$(PYTEST) -m "not wide and not long"
+
+test-wide: $(STAMP)
+	$(PYTEST) -m "wide and not long"
 
 test-all: $(STAMP)
-	.venv/bin/python -m pytest -q -n 2 --dist worksteal
+	$(PYTEST)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

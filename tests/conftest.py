@@ -9,6 +9,16 @@ import pytest
 from genba.envs.task import Task, get_task, task_ids
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test that is `quick_for` some of its cases, the others are wide."""
+    for item in items:
+        few = item.get_closest_marker("quick_for")
+        case = getattr(item, "callspec", None)
+        if few is not None and (case is None or not set(few.args) & set(map(str, case.params.values()))):
+            item.add_marker(pytest.mark.wide)
+
+
 @pytest.fixture(scope="session")
 def tasks() -> dict[str, Task]:
     """Each task by id, compiled once for the session: do not change them."""

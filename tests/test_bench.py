@@ -25,6 +25,7 @@ KEYS = {
 }
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @pytest.mark.parametrize("task_id", task_ids())
 @pytest.mark.parametrize("ticks", [(20, 40), pytest.param((60, 110), marks=pytest.mark.long)])
 def test_the_bare_replay_repeats_steps(tasks: dict[str, Task], task_id: str, ticks: tuple[int, int]) -> None:

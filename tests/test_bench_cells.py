@@ -16,6 +16,7 @@ from genba.policies.shipped import shipped_ids
 SPEED = {"steps_per_s": 5000.0, "bare_steps_per_s": 10000.0, "ratio_to_bare": 0.5, "threads": 2}
 
 
+@pytest.mark.wide
 def test_the_page_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = ["conveyor-sort", "kit-pick"]
     monkeypatch.setattr(module, "task_ids", lambda: cells)

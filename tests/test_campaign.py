@@ -281,6 +281,7 @@ def test_a_check_that_was_cut_between_looks_is_incomplete(tmp_path: Path) -> Non
     assert again.folder == result.folder and again.evidence.sha256 == result.evidence.sha256
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("until", [None, UNTIL])
 def test_a_shard_lost_after_the_end_is_played_again(tmp_path: Path, until: UntilDecided | None) -> None:
     """The advice about a damaged shard, to delete it and go on, can be followed in a concluded check."""

@@ -201,6 +201,7 @@ STATE = (
 )
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort", "aisle-amr")
 @pytest.mark.parametrize("spec", CELLS)
 def test_a_captured_world_plays_as_one_among_many(tasks: dict[str, Task], spec: str) -> None:
     """Every cell's functions can be captured, and its episodes are the same to the bit: the expert's, wild ones, and across resets."""

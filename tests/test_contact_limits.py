@@ -252,6 +252,7 @@ def margins(motion: str, place: Place, act: object, until: Collection[str] = ())
     return {each.id: min(row[f"margin.{each.id}"] for row in rows) for each in rules}
 
 
+@pytest.mark.quick_for("stand")
 @pytest.mark.parametrize("motion", list(CROWDS))
 def test_episodes_with_a_worker_in_the_way_break_the_suite(motion: str) -> None:
     place, act, broken = CROWDS[motion]
@@ -260,6 +261,7 @@ def test_episodes_with_a_worker_in_the_way_break_the_suite(motion: str) -> None:
     assert {rule for rule in broken if not found[rule] < 0.0} == set(), found
 
 
+@pytest.mark.wide
 def test_a_worker_far_away_breaks_nothing() -> None:
     found = margins("stand", FAR, swing)
     assert all(margin >= 0.0 for margin in found.values()), found

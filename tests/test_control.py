@@ -68,6 +68,7 @@ def wild(task: Task, n: int, ticks: int) -> NDArray[np.float64]:
     return actions
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_commands_obey_the_data_sheet_under_wild_actions(tasks: dict[str, Task], task_id: str) -> None:
     """Velocity, acceleration (10 rad/s2 for the FR3) and range of every joint's command, contacts and all."""
@@ -113,6 +114,7 @@ def test_a_joint_that_is_told_to_go_on_stops_before_its_end(
         ).all()
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_joints_stay_within_the_data_sheet_in_free_motion(task_id: str) -> None:
     """Measured at every physics substep, with nothing to run into."""

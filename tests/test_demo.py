@@ -412,6 +412,7 @@ def test_every_outcome_and_disturbance_has_a_word_in_both_languages(show: Show) 
     assert (said["outcome"]["dropped"], said["disturbance"]["push"]) == ("部品落下", "押し")
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium: apt-get install -y --no-install-recommends chromium"
 )

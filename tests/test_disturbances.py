@@ -94,6 +94,7 @@ def test_an_unknown_disturbance_is_named(tasks: dict[str, Task]) -> None:
         measure(tasks["kit-pick"], "pusch")
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_severity_zero_changes_no_bit(tasks: dict[str, Task], task_id: str) -> None:
     """All at severity 0, alone and beside worlds that are disturbed, against worlds that know no disturbance."""
@@ -108,6 +109,7 @@ def test_severity_zero_changes_no_bit(tasks: dict[str, Task], task_id: str) -> N
         assert (mixed_seen[world].tobytes() == seen[world].tobytes()) == (level == 0)
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_sample
 def test_every_severity_changes_the_trajectory(
     tasks: dict[str, Task], task_id: str, names: tuple[str, ...]
@@ -206,6 +208,7 @@ TOLERANCE = {  # relative; what is drawn fresh each tick is measured over some t
 TREMBLES = {("machine-tend", "gravity-tilt"): 0.001}  # rad: a round blank never stands quite still
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_pair
 def test_the_effect_is_the_one_claimed(tasks: dict[str, Task], task_id: str, name: str) -> None:
     """Measured in the quantity that it claims to change: see genba.envs.effects and the modules beside it."""
@@ -250,6 +253,7 @@ def test_the_fingers_feel_the_weight(tasks: dict[str, Task]) -> None:
     assert worlds.disturbances["part-mass"].value[levels == 2].std() > 0.1
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_a_shove_moves_the_tool_and_more_of_it_moves_it_further(tasks: dict[str, Task], task_id: str) -> None:
     """The same direction at the same moment in all worlds of a seed, so that only the force differs; an arm is stiffer along some
@@ -275,6 +279,7 @@ def test_a_shove_moves_the_tool_and_more_of_it_moves_it_further(tasks: dict[str,
     assert np.mean(reached) > 2e-5
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_a_shove_comes_before_the_work_is_done(tasks: dict[str, Task], task_id: str) -> None:
     """Or the condition would be an undisturbed one under another name."""
@@ -341,6 +346,7 @@ def test_truth_stays_true_under_sensing_disturbances(tasks: dict[str, Task]) -> 
     assert hashes[0] == hashes[1]
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_sample
 def test_each_world_is_disturbed_as_it_would_be_alone(
     tasks: dict[str, Task], task_id: str, names: tuple[str, ...]

@@ -186,6 +186,7 @@ def test_sb3_face_equals_dummy_over_single_faces(tasks: dict[str, Any], task_id:
     assert ours.reset_infos == theirs.reset_infos
 
 
+@pytest.mark.wide
 def test_sb3_learns_on_it_and_logs_episodes(tasks: dict[str, Any]) -> None:
     from stable_baselines3 import PPO
 

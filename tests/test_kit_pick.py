@@ -62,6 +62,7 @@ def test_the_policy_is_told_whose_grasp_a_shape_takes(task: KitPick) -> None:
     np.testing.assert_array_equal(MORE.round, MORE.round[LIKE])
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "spec", [MIXED, pytest.param("kit-pick:hard,part.kinds=5,part.others=4", marks=pytest.mark.long)]
 )

@@ -104,6 +104,7 @@ def test_a_colour_is_told_by_its_hue() -> None:
     np.testing.assert_allclose(coverage(np.array([seen]), ORANGE, BLUE), [[1.0, 1.0, 0.0, 0.0, 0.0]])
 
 
+@pytest.mark.wide
 def test_the_expert_works_by_what_the_camera_says(task: Task) -> None:
     """The work is done; once seen, and until it is let go, a part is known to some mm (under a cup it creeps, which no picture shows); before it was
     seen nothing is known of it."""

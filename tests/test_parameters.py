@@ -33,6 +33,7 @@ def test_a_variant_is_another_job_with_another_key(task_id: str) -> None:
     assert get_task(f"{task_id}:normal").id == task_id
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 @pytest.mark.parametrize(
     ("variant", "n"),

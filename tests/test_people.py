@@ -161,6 +161,7 @@ def test_a_motion_keeps_every_size_and_moves_as_people_do(motion: str) -> None:
     assert speed[..., PARTS.index("hand_r")].max() > (0.02 if motion == "stand" else 0.5)
 
 
+@pytest.mark.wide
 def test_what_each_motion_is_for_comes_about() -> None:
     far: dict[str, Array] = {}
     for motion in MOTIONS:

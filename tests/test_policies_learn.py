@@ -359,6 +359,7 @@ def test_a_margin_that_never_applied_in_an_episode_is_left_out_there() -> None:
     assert "5 % quantile of separation +0 m (-inf to +inf)" in Comparison(near, never).line()
 
 
+@pytest.mark.wide
 def test_a_hard_limit_of_the_suite_that_breaks_is_counted(tasks: dict[str, Task]) -> None:
     """The numbers that choose are the judge's own."""
     task = tasks["kit-pick"]

@@ -229,6 +229,7 @@ def test_a_run_with_a_checkpoint_cut_short_goes_on(trained: Trained, here: Path)
         load_policy(str(run))
 
 
+@pytest.mark.wide
 def test_an_interrupted_run_says_how_to_go_on_and_does(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real Ctrl-C in the teaching stage of a real process; then `--resume`."""
     many = [*SETTINGS, f"imitation.rounds={ROUNDS}"]
@@ -383,6 +384,7 @@ def test_the_line_ends_in_a_release_or_says_why_not(
     assert done.as_json()["release"]["verdict"] == "PASS" and "next: genba demo releases/one" in done.table()
 
 
+@pytest.mark.wide
 def test_a_bench_of_learning_measures_before_and_after_on_test_seeds(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

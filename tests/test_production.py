@@ -86,6 +86,7 @@ def test_a_release_comes_under_the_name_of_its_task(tmp_path: Path) -> None:
     assert release_folder("nowhere") == Path("nowhere")
 
 
+@pytest.mark.quick_for("kit-pick")
 @pytest.mark.parametrize("task_id", shipped_ids())
 def test_a_shipped_release_passed_and_still_does_what_its_evidence_says(task_id: str) -> None:
     """Counted again from the rows, and three of its episodes played again: to the bit here, to a tolerance elsewhere."""

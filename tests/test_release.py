@@ -186,6 +186,7 @@ def test_outputs_must_be_what_the_contract_says(
     assert message in refused(folder, tmp_path / "out")
 
 
+@pytest.mark.wide
 def test_a_file_with_actions_only_is_released_and_runs(tmp_path: Path) -> None:
     """What somebody brings need not know commands; they are made of its actions as the contract says."""
     contract = contract_of(get_task(TASK))
@@ -202,6 +203,7 @@ def test_a_file_with_actions_only_is_released_and_runs(tmp_path: Path) -> None:
     assert len(run(made, episodes=1).rows) == 1
 
 
+@pytest.mark.wide
 def test_a_scan_that_was_altered_is_found_out(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs" / TASK / "scanned")
     checked = check(FilePolicy(run), suite=easy_suite(), seed=5, scan=True)
@@ -224,6 +226,7 @@ def test_a_release_of_the_same_evidence_from_another_run_is_the_same(made: Path,
     assert release(run, releases).folder == releases / made.name
 
 
+@pytest.mark.wide
 def test_rows_that_were_made_up_are_drawn_by_chance(
     copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

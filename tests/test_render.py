@@ -37,6 +37,7 @@ def kit() -> Task:
     return get_task("kit-pick")
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @pytest.mark.parametrize("task_id", task_ids())
 @pytest.mark.parametrize("camera", ["overview", "close"])
 def test_every_cell_shows_itself_from_two_sides(task_id: str, camera: str) -> None:

@@ -117,6 +117,7 @@ def test_killed_again_and_again_at_any_moment(reference: Path, tmp_path: Path) -
     assert attempts(tmp_path) == [1] and shards(folder) == shards(reference)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("left", "after"), [pytest.param(1, False, marks=pytest.mark.long), (3, False)])
 def test_killed_before_its_plan_a_check_begins_anew(
     reference: Path, tmp_path: Path, left: int, after: bool

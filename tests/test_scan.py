@@ -293,6 +293,7 @@ def test_a_scan_that_is_gone_leaves_the_check_unfinished(checked: Path) -> None:
         (checked / FILE).write_bytes(data)
 
 
+@pytest.mark.wide
 def test_a_scan_that_is_gone_is_made_again_by_going_on(checked: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(checked, run / "checks" / "01")
@@ -368,6 +369,7 @@ def test_what_a_scan_has_against_a_policy(checked: Path) -> None:
     assert "tcp.x is 0.25" in nan.reasons(plan)[0]
 
 
+@pytest.mark.wide
 def test_a_policy_with_a_memory_of_its_own_is_found_out(tmp_path: Path) -> None:
     """It counts its calls: played again, an episode is another one."""
     task, calls = get_task(TASK), [0]
@@ -526,6 +528,7 @@ class Undoes:
         return action
 
 
+@pytest.mark.wide
 def test_work_that_is_undone_later_does_not_pass() -> None:
     task, policy, suite = get_task(TASK), Undoes(), small()
     plan = make_plan(policy, task, suite, suite.bind(task), 1, None, True)

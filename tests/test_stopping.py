@@ -120,6 +120,7 @@ def test_every_episode_is_a_stop_or_counted_beside(found: Stops) -> None:
     assert len(found.speed) + out.before + out.after + sum(out.failed.values()) == 60
 
 
+@pytest.mark.wide
 def test_a_vehicle_is_stopped_by_its_base_and_held_against_no_arm() -> None:
     found = stops(Expert(Path("unused"), task="aisle-amr"), episodes=12, threads=1)
     fast = found.speed > 0.5
@@ -142,6 +143,7 @@ def test_numbers_that_cannot_be() -> None:
         stops(Expert(Path("unused")), episodes=0)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("task_id", [TASK, "palletize"])
 def test_power_off_and_brakes_stop_sooner_than_the_drives_and_hold(task_id: str) -> None:
     """The same moments; a brake that holds a drive's largest torque beats a servo, also under a weight, and what follows is another episode."""

@@ -88,6 +88,7 @@ def test_each_task_is_judged_by_what_its_cell_can_show(task_id: str) -> None:
 VIOLATORS: dict[str, list[Act]] = {task: module.VIOLATORS for task, module in cells().items()}
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @pytest.mark.parametrize("task_id", task_ids())
 def test_every_hard_constraint_can_fail_and_the_verdict_names_it(task_id: str) -> None:
     task, suite = get_task(task_id), load_suite(suite_for(task_id))

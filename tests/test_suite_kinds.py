@@ -104,6 +104,7 @@ def broken(suite: str, task: Task, act: Act) -> dict[str, int]:
     return {each.id: sum(not row[f"margin.{each.id}"] >= 0.0 for row in rows) for each in own}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("suite", "task_id", "least"),
     [
@@ -118,6 +119,7 @@ def test_an_expert_keeps_what_a_suite_of_its_kind_of_cell_asks(suite: str, task_
     assert len(found) >= least and not any(found.values())
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("suite", "task_id", "limit", "act"),
     [

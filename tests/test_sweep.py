@@ -86,6 +86,7 @@ def test_one_violation_of_a_rare_limit_is_not_within_but_shows_nothing_at_one_pe
     assert Probe(3.0, 64, 0, {"tcp-speed": 0}, faults=1).beyond(demands) == ("fault",)
 
 
+@pytest.mark.wide
 def test_a_sweep_finds_where_the_expert_breaks_and_says_so_twice_alike() -> None:
     policy = load_policy("scripted", "conveyor-sort")
     found = sweep(policy, axes=("sensor-bias",), episodes=8, threads=1)

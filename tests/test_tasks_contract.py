@@ -78,6 +78,7 @@ def play(
     }
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_the_same_bits_alone_in_company_and_on_any_number_of_threads(
     tasks: dict[str, Task], task_id: str
@@ -126,6 +127,7 @@ def test_the_expert_looks_at_its_own_row_only(tasks: dict[str, Task], task_id: s
 # Bounds and words
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 @pytest.mark.parametrize("ticks", [40, pytest.param(120, marks=pytest.mark.long)])
 def test_observations_are_finite_and_inside_their_limits_on_the_worst_day(
@@ -183,6 +185,7 @@ def test_names_are_unique_and_the_job_is_described(tasks: dict[str, Task], task_
     assert all(task.title) and set(task.sensed) <= set(task.table)
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_severity_zero_and_idleness_are_no_fault(tasks: dict[str, Task], task_id: str) -> None:
     task, n = tasks[task_id], 2

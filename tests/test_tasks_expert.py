@@ -78,6 +78,7 @@ def test_every_task_has_an_oracle() -> None:
     assert set(ORACLES) == set(TASKS)
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 @pytest.mark.parametrize("n", [24, pytest.param(1000, marks=pytest.mark.long)])
 def test_the_expert_succeeds_without_a_warning_and_the_oracle_agrees(
@@ -95,6 +96,7 @@ def test_the_expert_succeeds_without_a_warning_and_the_oracle_agrees(
     assert verdicts(worlds, ORACLES[task_id]) == worlds.success[:n].tolist()
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 @pytest.mark.parametrize("n", [12, pytest.param(240, marks=pytest.mark.long)])
 def test_the_oracle_agrees_where_the_expert_fails(tasks: dict[str, Task], task_id: str, n: int) -> None:

@@ -131,6 +131,7 @@ def test_commands_stay_within_the_data_sheet(task: AisleAmr) -> None:
     assert (worlds.limits_active > 0.5).all()
 
 
+@pytest.mark.wide
 def test_a_worker_does_not_walk_against_a_standing_vehicle() -> None:
     """The vehicle stands across the crossing while the worker comes: nobody touches it, and nobody is stuck to it."""
     task, n = get_task("aisle-amr:hard"), 48
@@ -152,6 +153,7 @@ def test_a_worker_does_not_walk_against_a_standing_vehicle() -> None:
     assert (worlds.signals.now["worker.distance"][standing] > 0.02).all()
 
 
+@pytest.mark.wide
 def test_most_workers_cross_before_the_vehicle_and_walk_as_people_do(task: AisleAmr) -> None:
     n = 64
     worlds = Worlds(task, n, 2)
@@ -173,6 +175,7 @@ def test_the_walker_is_the_whole_body(task: AisleAmr) -> None:
     assert task.table["worker.distances"].shape == (len(PARTS),)
 
 
+@pytest.mark.quick_for("turn")
 @pytest.mark.parametrize("act", ["expert", "turn"])
 def test_the_distance_to_a_walker_is_never_more_than_it_is(act: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the same worlds with a sensor that measures at every substep; the vehicle drives, or turns on the spot beside its way."""
