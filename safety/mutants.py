@@ -101,7 +101,7 @@ def one_seed() -> AbstractContextManager[None]:
 
 def counts_idle_clamps() -> AbstractContextManager[None]:
     def make(old: Any) -> Any:
-        return lambda self, wanted: (wanted, np.ones(len(wanted), bool))
+        return lambda self, wanted, q, qd: (wanted, np.ones(len(wanted), bool))
 
     return replaced(ScaraTwist, "_limited", make)
 
