@@ -24,6 +24,11 @@ from .contract import Contract
 from .wire import LARGEST_MESSAGE, Hello, WireError, array, pack, read_contract, read_hello, rows, unpack
 
 CONNECT_S, CLOSE_S = 5.0, 1.0
+BROKEN = (
+    WebSocketException,
+    OSError,
+    AssertionError,
+)  # the last: the library, of who is gone in the middle of a word
 GO_ON = "what was finished is kept; mend the server and go on with --resume"
 Rows = NDArray[np.float32]
 
@@ -132,7 +137,7 @@ class ServedPolicy:
         """Send, and wait for one message. Raises BadInput."""
         try:
             self._connection.send(pack(question))
-        except (WebSocketException, OSError) as error:
+        except BROKEN as error:
             raise self._gone(error) from None
         return self._receive(timeout_s)
 
@@ -143,7 +148,7 @@ class ServedPolicy:
             raise self._fault(f"no answer within {timeout_s:g} s") from None
         except WireError as error:
             raise self._fault(str(error)) from None
-        except (WebSocketException, OSError) as error:
+        except BROKEN as error:
             raise self._gone(error) from None
 
     def _gone(self, error: Exception) -> BadInput:
@@ -185,5 +190,5 @@ def _connected(where: Address, stack: ExitStack) -> ClientConnection:
                 close_timeout=CLOSE_S,
             )
         )
-    except (WebSocketException, OSError, EOFError, ValueError) as error:
+    except (*BROKEN, EOFError, ValueError) as error:
         raise BadInput(f"{where.url}: not a policy server ({one_line(error, 100)}); {begin}") from None

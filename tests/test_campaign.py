@@ -210,6 +210,7 @@ def test_each_attempt_without_a_seed_meets_new_worlds(tmp_path: Path) -> None:
 UNTIL = UntilDecided(at_most=24, look_every=6)
 
 
+@pytest.mark.wide
 def test_a_check_that_stops_when_decided_ends_at_a_look_with_the_same_rows(tmp_path: Path) -> None:
     """A policy that never succeeds fails at the first look that shows it; the rows are those of the plan's
     beginning.
@@ -235,6 +236,7 @@ def test_a_check_that_stops_when_decided_ends_at_a_look_with_the_same_rows(tmp_p
     assert "until decided: a look every 6, at most 24" in page and "Clopper-Pearson" not in page
 
 
+@pytest.mark.wide
 def test_an_undecided_check_goes_to_the_end_of_its_plan_and_says_what_would_decide(tmp_path: Path) -> None:
     result = check(Expert(tmp_path), suite=SUITE, seed=7, until=UNTIL)
     assert result.verdict.word == "INSUFFICIENT" and len(result.evidence) == 24
@@ -269,6 +271,7 @@ def test_more_episodes_than_an_attempt_has_seeds_are_refused_before_anything_is_
     assert make_plan(policy, task, whole, whole.bind(task), 7).episodes == 999_999
 
 
+@pytest.mark.wide
 def test_a_check_that_was_cut_between_looks_is_incomplete(tmp_path: Path) -> None:
     result = check(Expert(tmp_path), suite=SUITE, seed=7, until=UNTIL)
     (result.folder / "check.json").unlink()

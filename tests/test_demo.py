@@ -470,6 +470,7 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
         assert errors.strip() == "demo ended" and said == ""
 
 
+@pytest.mark.quick_for("0.002")
 @pytest.mark.parametrize("gap_s", [0.0, 0.002, 0.05])
 def test_a_second_ctrl_c_changes_nothing(gap_s: float) -> None:
     with playing() as found:

@@ -148,6 +148,7 @@ def test_a_cell_without_a_camera_is_not_offered_its_disturbances(tasks: dict[str
         Worlds(tasks["kit-pick"], 2, 1, disturbances=("camera-blur",))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("task_id", WITH_CAMERA)
 @pytest.mark.parametrize("name", CAMERA)
 @pytest.mark.parametrize("each", [1, pytest.param(EACH, marks=pytest.mark.long)])

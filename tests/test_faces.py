@@ -121,6 +121,7 @@ def vector_pair(task: Any, n: int) -> tuple[Any, Any]:
     return ours, theirs
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_vector_face_equals_gymnasiums_own_over_single_faces(tasks: dict[str, Any], task_id: str) -> None:
     ours, theirs = vector_pair(short(tasks, task_id, 5), 3)
@@ -164,6 +165,7 @@ def test_vector_face_by_default_in_spaces_of_n(tasks: dict[str, Any]) -> None:
     envs.close()
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_sb3_face_equals_dummy_over_single_faces(tasks: dict[str, Any], task_id: str) -> None:
     task = short(tasks, task_id, 4)

@@ -630,6 +630,7 @@ def test_a_guard_may_look_back_past_the_start() -> None:
     check_windows(parse("once [0.5, 1] x < 1 and not y < 1"))
 
 
+@pytest.mark.wide
 @settings(max_examples=400, deadline=None)
 @given(formula=with_events, trace=traces(2))
 def test_what_is_settled_over_nothing_is_so_in_every_trace(formula: Formula, trace: Trace) -> None:

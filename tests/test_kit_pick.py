@@ -113,6 +113,7 @@ def test_a_policy_is_told_of_whoever_is_nearer() -> None:
     assert colleague_nearer > 100
 
 
+@pytest.mark.wide
 def test_the_expert_works_beside_a_colleague_and_a_touch_is_a_cost() -> None:
     task, n = get_task("kit-pick,colleague=2"), 20
     worlds, touches = started(task, n), 0

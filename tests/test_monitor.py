@@ -370,6 +370,7 @@ def test_live_a_window_is_decided_as_soon_as_it_has_passed() -> None:
     assert monitor.finish([0])[0].tolist() == [[-1.0, -1.0]]  # the force came no nearer to -1 than 0
 
 
+@pytest.mark.wide
 def test_a_robot_that_runs_for_long_keeps_a_short_record() -> None:
     rng = np.random.default_rng(2)
     data = rng.normal(size=(1, 2200, COLUMNS))

@@ -140,6 +140,7 @@ def course(
     return ends(load_body(body), COLLEAGUE.floor, scripts, times)
 
 
+@pytest.mark.wide
 @each_motion
 def test_a_motion_keeps_every_size_and_moves_as_people_do(motion: str) -> None:
     first, last = course(motion, np.arange(40))

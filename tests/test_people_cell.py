@@ -151,6 +151,7 @@ def at_ends(seen: list[dict[str, Array]]) -> tuple[Array, dict[str, Array]]:
     }
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("pushing", [0.0, 1.0])
 def test_who_is_touched_stops_and_who_is_pressed_gives_way(pushing: float) -> None:
     force, state = at_ends(run_into("stumble", 200, pushing)[1])

@@ -283,6 +283,7 @@ def test_numbers_of_any_type_are_taken(tasks: dict[str, Task], mine: str) -> Non
     assert load_policy(f"{mine}:policy", TASK).act(*seen).tobytes() == good.tobytes()
 
 
+@pytest.mark.wide
 def test_a_callable_that_keeps_or_changes_arrays_or_takes_one_row_gives_the_same_evidence(mine: str) -> None:
     """Two loops on a thread each ask in turns: what one was given must not change under the other."""
     rows = set()
@@ -304,6 +305,7 @@ def test_what_a_callable_gives_is_its_own_copy(tasks: dict[str, Task], mine: str
     assert seen.tobytes() == before.tobytes()
 
 
+@pytest.mark.wide
 def test_a_callable_can_neither_end_nor_fill_the_output(mine: str, here: Path) -> None:
     (here / "leaves_at_once.py").write_text("import sys\nsys.exit(0)\n")
     for spec in ("leaves_at_once:act", f"{mine}:exits"):
@@ -316,6 +318,7 @@ def test_a_callable_can_neither_end_nor_fill_the_output(mine: str, here: Path) -
     assert "hello" in result.stderr and "hello" not in result.stdout and "verdict" in result.stdout
 
 
+@pytest.mark.wide
 def test_a_callable_cannot_spoil_the_result(mine: str, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Neither past Python's own stdout, nor from C; with no stdout at all there is nothing to spoil."""
     (here / "easy.yaml").write_text(EASY)

@@ -170,6 +170,7 @@ def test_a_contract_of_another_rate(copied: Path, tmp_path: Path) -> None:
     assert "control_hz: 20, expected 50" in refused(copied, tmp_path / "out")
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("action", "scale", "message"),
     [

@@ -72,6 +72,7 @@ def goes_on(folder: Path, reference: Path) -> None:
     assert result.evidence.sha256 == read_evidence(reference).sha256
 
 
+@pytest.mark.quick_for("16")
 @pytest.mark.parametrize(("left", "after"), MOMENTS)
 def test_killed_at_a_rename_and_gone_on_with(reference: Path, tmp_path: Path, left: int, after: bool) -> None:
     killed(tmp_path, left, after)
@@ -151,6 +152,7 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault]:
     monkeypatch.undo()
 
 
+@pytest.mark.quick_for("Read-only file system")
 @pytest.mark.parametrize(
     ("number", "said", "at", "kept"),  # each file syncs itself and its folder
     [
@@ -176,6 +178,7 @@ def test_a_disk_that_is_full_keeps_what_was_finished(
     goes_on(tmp_path, reference)
 
 
+@pytest.mark.wide
 def test_a_shard_that_stops_in_its_middle_is_one_line_and_not_kept(reference: Path, tmp_path: Path) -> None:
     """The system's own limit on a file's size, from the first action on: half of a shard fits."""
     most = min(path.stat().st_size for path in (reference / "shards").iterdir()) // 2
@@ -194,6 +197,7 @@ def test_a_shard_that_stops_in_its_middle_is_one_line_and_not_kept(reference: Pa
     goes_on(tmp_path, reference)
 
 
+@pytest.mark.wide
 def test_a_conclusion_that_cannot_be_written_is_drawn_again(
     reference: Path, tmp_path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:

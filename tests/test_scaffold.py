@@ -72,6 +72,7 @@ def new(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.wide
 def test_an_arm_that_was_taken_in_stands_in_more_than_one_cell(clone: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.xml"
     mine.write_text((ARMS / "seven" / "seven.xml").read_text().replace('model="seven"', 'model="mine"'))

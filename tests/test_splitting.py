@@ -89,6 +89,7 @@ def test_known_truths_are_those_of_plain_simulation() -> None:
         assert crossed.mean() == pytest.approx(chain.truth, abs=4 * np.sqrt(chain.truth / len(seeds)))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("chain", [Walk(20, 12), OrnsteinUhlenbeck(15, 2.8)])
 def test_the_mean_of_many_small_estimates_is_the_truth(chain: Walk | OrnsteinUhlenbeck) -> None:
     """12 copies are far too few for one estimate to be near: only an unbiased one has the right mean. The walk has

@@ -127,6 +127,7 @@ def test_an_environment_that_is_not_ours_is_refused_in_one_line(options: list[st
     assert "--sweep: gym:Ant-v5 is somebody else's environment" in result.stderr
 
 
+@pytest.mark.wide
 def test_the_door_prints_one_object() -> None:
     asked = [
         "check",

@@ -42,6 +42,7 @@ def test_most_cells_declare_some() -> None:
     assert len(DECLARING) >= 6
 
 
+@pytest.mark.quick_for("kit-pick")
 @pytest.mark.parametrize("task_id", DECLARING)
 def test_the_expert_keeps_what_its_cell_declares(task_id: str) -> None:
     task = get_task(task_id)

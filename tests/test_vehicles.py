@@ -175,7 +175,7 @@ def test_the_walker_is_the_whole_body(task: AisleAmr) -> None:
     assert task.table["worker.distances"].shape == (len(PARTS),)
 
 
-@pytest.mark.quick_for("turn")
+@pytest.mark.wide
 @pytest.mark.parametrize("act", ["expert", "turn"])
 def test_the_distance_to_a_walker_is_never_more_than_it_is(act: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the same worlds with a sensor that measures at every substep; the vehicle drives, or turns on the spot beside its way."""
