@@ -34,6 +34,7 @@ def short(tasks: dict[str, Any], task_id: str, steps: int) -> Any:
     return task
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_gymnasium_check_env_without_a_warning(task_id: str) -> None:
     env = gymnasium.make(env_id(task_id))
@@ -41,6 +42,7 @@ def test_gymnasium_check_env_without_a_warning(task_id: str) -> None:
     env.close()
 
 
+@pytest.mark.quick_for("kit-pick", "conveyor-sort")
 @each_task
 def test_sb3_check_env_without_a_warning(tasks: dict[str, Any], task_id: str) -> None:
     check_env_sb3(CellEnv(tasks[task_id]))

@@ -454,13 +454,25 @@ def test_rates_that_are_no_whole_numbers_are_kept() -> None:
         (["--env", "genba-test/Ant-v0", "--suite", "basic"], "unknown disturbance of gym:genba-test/Ant-v0"),
         (["--task", "conveyor-sort", "--suite", "generic"], "unknown disturbance of conveyor-sort"),
         (["--env", "genba-test/Raises-v0"], "the environment failed (RuntimeError: out of luck)"),
-        (["--env", "genba-test/Mumbles-v0"], "is_success is 'no', expected true, false or a number"),
+        pytest.param(
+            ["--env", "genba-test/Mumbles-v0"],
+            "is_success is 'no', expected true, false or a number",
+            marks=pytest.mark.wide,
+        ),
         (["--env", "genba-test/Sticks-v0"], "cannot be closed (RuntimeError: stuck)"),
-        (["--env", "genba-test/SticksLater-v0"], "cannot be closed (RuntimeError: stuck)"),
+        pytest.param(
+            ["--env", "genba-test/SticksLater-v0"],
+            "cannot be closed (RuntimeError: stuck)",
+            marks=pytest.mark.wide,
+        ),
         (["--env", "genba-test/Hazy-v0"], "the bounds of its action are no numbers (nan)"),
         (["--env", "genba-test/Narrow-v0"], "expected a action of one row of numbers"),
         (["--env", "genba-test/HazySight-v0"], "the bounds of its observation are no numbers (nan)"),
-        (["--env", "genba-test/Hides-v0"], "made 1 physics steps through mujoco.mj_step, expected 5"),
+        pytest.param(
+            ["--env", "genba-test/Hides-v0"],
+            "made 1 physics steps through mujoco.mj_step, expected 5",
+            marks=pytest.mark.wide,
+        ),
     ],
 )
 def test_what_cannot_be_judged_is_one_line(here: Path, arguments: list[str], line: str) -> None:

@@ -93,6 +93,7 @@ CASES = [
 ]
 
 
+@pytest.mark.quick_for("conveyor-sort")
 @pytest.mark.parametrize("defect, cell", CASES)
 def test_each_defect_can_be_planted_and_grows_with_its_level(
     defect: Defect, cell: str, tmp_path: Path

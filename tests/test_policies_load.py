@@ -390,6 +390,7 @@ def test_a_file_acts_and_keeps_its_checks_with_the_runs(tasks: dict[str, Task], 
     assert "say which with --task" in refusal("other.onnx")
 
 
+@pytest.mark.wide
 def test_checks_of_a_release_or_of_a_file_that_is_no_run_lie_with_the_runs(
     made: Path, tasks: dict[str, Task], here: Path
 ) -> None:
