@@ -57,15 +57,15 @@ def captured(function: Function, given: Arrays) -> Function | None:
             wanted = [numbers_of(sheet, each[:1]) for each in noted]
         with np.errstate(all="ignore"):
             plain = function(*given)
-        replay = _replay_of(sheet, wanted, given, plain, getattr(function, "__qualname__", "function"))
+        replay = _replay_of(wanted, given, plain, getattr(function, "__qualname__", "function"))
         return replay if all(_repeats(function, replay, given, scale) for scale in SHAKES) else None
     except Exception:  # of any kind: what is wrong with the function itself its plain call says
         return None
 
 
-def _replay_of(sheet: Sheet, wanted: list[list[Number]], given: Arrays, plain: Arrays, name: str) -> Function:
+def _replay_of(wanted: list[list[Number]], given: Arrays, plain: Arrays, name: str) -> Function:
     """Gathers the numbers that are needed, computes, and puts the results where they belong."""
-    source, inputs = written(sheet, list(chain(*wanted)))
+    source, inputs = written(list(chain(*wanted)))
     compute = made(source, name)
     results = tuple(np.array(each) for each in plain)
     rows = [each[:1].reshape(-1) for each in results]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 BOOL, INT, FLOAT = "b", "i", "f"
+CHUNK = 32  # inputs that are named at a time
 DEPTH = 12  # how deep expressions are nested before a part of them gets a name
 NUMPYS = ("sin", "cos", "tan", "arctan2", "arctan", "arccos", "arcsin", "tanh", "exp", "log", "hypot")
 FORMS = {
@@ -194,37 +195,102 @@ def _computed(form: str, values: Sequence[Any]) -> Any:
         return named.get(form, getattr(np, form, float))(*values)
 
 
-def written(sheet: Sheet, wanted: Sequence[Number]) -> tuple[str, list[Number]]:
-    """(source of a function `compute`, the inputs that it takes as one sequence); it returns a list of the wanted numbers."""
+def written(wanted: Sequence[Number]) -> tuple[str, list[Number]]:
+    """(source of a function `compute`, the inputs that it takes as one list); it returns a list of the wanted numbers.
+
+    What is computed is used soon, and its name again for the next: Python is quickest with fewer than 256 names.
+    """
+    order = _depth_first(wanted)
     uses: Counter[int] = Counter(each.at for each in wanted)
-    needed = set(uses)
-    for number in reversed(sheet.numbers):
-        if number.at in needed:
-            for each in number.operands:
-                needed.add(each.at)
-                uses[each.at] += 2 if number.form in TWICE else 1
-    inputs = [each for each in sheet.numbers if each.form == "input" and each.at in needed]
-    inputs.sort(key=lambda each: each.value)
-    text: dict[int, str] = {each.at: f"x{each.at}" for each in inputs}
-    depth: dict[int, int] = {each.at: 0 for each in inputs}
-    lines = ["def compute(given):"]
-    if inputs:
-        lines.append(f"    {', '.join(text[each.at] for each in inputs)}, = given")
-    for number in sheet.numbers:
-        at = number.at
-        if at not in needed or number.form == "input":
+    for number in order:
+        for each in number.operands:
+            uses[each.at] += 1
+    first = {each.at: i for i, each in enumerate(order)}
+    inputs = [each for each in order if each.form == "input"]
+    inputs.sort(key=lambda each: (each.value[0], first[each.at]))  # by array, and as they are needed
+    named = {each.at for each in wanted}
+    named |= {each.at for number in order if number.form in TWICE for each in number.operands}
+    page = _Page(uses, named)
+    place = {each.at: i for i, each in enumerate(inputs)}
+    for number in order:
+        if number.form == "input":
+            start = place[number.at] // CHUNK * CHUNK
+            if number.at not in page.text:
+                page.take(inputs[start : start + CHUNK], start)
+        else:
+            page.write(number)
+    page.lines.append(f"    return [{', '.join(page.text[each.at] for each in wanted)}]")
+    return "\n".join(page.lines), inputs
+
+
+def _depth_first(wanted: Sequence[Number]) -> list[Number]:
+    """All that is needed, each after its operands and as late as may be."""
+    order: list[Number] = []
+    done: set[int] = set()
+    stack = [(each, False) for each in reversed(wanted)]
+    while stack:
+        number, ready = stack.pop()
+        if number.at in done:
             continue
+        if ready:
+            done.add(number.at)
+            order.append(number)
+        else:
+            stack.append((number, True))
+            stack += [(each, False) for each in reversed(number.operands)]
+    return order
+
+
+class _Page:
+    """Lines of source, with the names that are in use.
+
+    Args:
+        uses: how often each number is an operand or wanted.
+        named: those that must have a name.
+    """
+
+    def __init__(self, uses: Mapping[int, int], named: set[int]) -> None:
+        self.left = dict(uses)
+        self.named = named | {at for at, times in uses.items() if times > 1}
+        self.lines = ["def compute(given):"]
+        self.text: dict[int, str] = {}  # how each number is said now: a name, a literal, an expression
+        self._depth: dict[int, int] = {}
+        self._said: dict[int, list[int]] = {}  # the numbers whose names stand in an expression
+        self._free: list[str] = []
+        self._names = 0
+
+    def take(self, inputs: Sequence[Number], start: int) -> None:
+        """Name some inputs."""
+        names = []
+        for each in inputs:
+            self._name(each.at)
+            names.append(self.text[each.at])
+        self.lines.append(f"    {', '.join(names)}, = given[{start}:{start + len(inputs)}]")
+
+    def write(self, number: Number) -> None:
+        """Say a number: at once on a line of its own where it is needed again, else in the line of who needs it."""
+        at, operands = number.at, number.operands
         if number.constant:
-            text[at], depth[at] = _literal(number.value), 0
-            continue
-        expression = _expression(number.form, [text[each.at] for each in number.operands])
-        depth[at] = 1 + max(depth[each.at] for each in number.operands)
-        if uses[at] > 1 or depth[at] >= DEPTH:
-            lines.append(f"    x{at} = {expression}")
-            expression, depth[at] = f"x{at}", 0
-        text[at] = expression
-    lines.append(f"    return [{', '.join(text[each.at] for each in wanted)}]")
-    return "\n".join(lines), inputs
+            self.text[at], self._depth[at], self._said[at] = _literal(number.value), 0, []
+            return
+        expression = _expression(number.form, [self.text[each.at] for each in operands])
+        said = [name for each in operands for name in self._said[each.at]]
+        deep = 1 + max(self._depth[each.at] for each in operands)
+        if at in self.named or deep >= DEPTH:
+            for name in said:
+                self.left[name] -= 1
+                if not self.left[name]:
+                    self._free.append(self.text[name])
+            self._name(at)
+            self.lines.append(f"    {self.text[at]} = {expression}")
+        else:
+            self.text[at], self._depth[at], self._said[at] = expression, deep, said
+
+    def _name(self, at: int) -> None:
+        if not self._free:
+            self._free.append(f"x{self._names}")
+            self._names += 1
+        self.text[at], self._depth[at], self._said[at] = self._free.pop(), 0, [at]
 
 
 def _expression(form: str, operands: Sequence[str]) -> str:
