@@ -10,18 +10,22 @@ replay does not repeat it to the bit on other numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain, groupby
+from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .noted import NotCaptured, first_row, noting, numbers_of
-from .straight import Number, Sheet, made, written
+from .noted import NotCaptured, Noted, first_row, numbers_of
+from .sheet import Number, Sheet
+from .straight import made, written
 
 Arrays = tuple[NDArray[Any], ...]
 Function = Callable[..., Arrays]
+_lock = RLock()
 SHAKES = (0.0, 1e-3, 1e-3, 1e-1, 1.0)  # how far from the first arguments a replay is tried
 
 
@@ -52,7 +56,7 @@ def captured(function: Function, given: Arrays) -> Function | None:
     """The function of the first rows as straight-line code, or None where that would not do the same."""
     sheet = Sheet()
     try:
-        with noting(), np.errstate(all="ignore"):
+        with _noting(), np.errstate(all="ignore"):
             noted = function(*(first_row(sheet, i, each) for i, each in enumerate(given)))
             wanted = [numbers_of(sheet, each[:1]) for each in noted]
         with np.errstate(all="ignore"):
@@ -129,3 +133,43 @@ def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
     """Equal, NaN being NaN."""
     alike = one.shape == two.shape and one.dtype == two.dtype
     return alike and np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+
+
+@contextmanager
+def _noting() -> Iterator[None]:
+    """While it lasts, what makes plain arrays of any others leaves noted ones noted; numpy has no protocol for these three."""
+    asarray, contiguous, array = np.asarray, np.ascontiguousarray, np.array
+
+    def any_array(given: Any, dtype: Any = None, **options: Any) -> Any:
+        whole = _together(given)
+        if not isinstance(whole, Noted):
+            return asarray(given, dtype, **options)
+        return whole if dtype is None else whole.astype(dtype)
+
+    def contiguous_array(given: Any, dtype: Any = None, **options: Any) -> Any:
+        whole = any_array(given, dtype)
+        return whole if isinstance(whole, Noted) else contiguous(given, dtype, **options)
+
+    def new_array(given: Any, dtype: Any = None, **options: Any) -> Any:
+        whole = _together(given)
+        if not isinstance(whole, Noted):
+            return array(given, dtype, **options)
+        return whole.copy() if dtype is None else whole.astype(dtype)
+
+    with _lock:
+        _put_in_numpy(any_array, contiguous_array, new_array)
+        try:
+            yield
+        finally:
+            _put_in_numpy(asarray, contiguous, array)
+
+
+def _put_in_numpy(asarray: Any, contiguous: Any, array: Any) -> None:
+    for name, function in (("asarray", asarray), ("ascontiguousarray", contiguous), ("array", array)):
+        setattr(np, name, function)
+
+
+def _together(given: Any) -> Any:
+    """Rows among which noted arrays are, as one of them."""
+    listed = isinstance(given, list | tuple) and any(isinstance(each, Noted) for each in given)
+    return np.stack(given) if listed else given

@@ -7,15 +7,14 @@ known here raises `NotCaptured`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import reduce
-from threading import RLock
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .straight import BOOL, FLOAT, INT, NUMPYS, Number, Sheet
+from .sheet import BOOL, FLOAT, INT, Number, Sheet
+from .straight import NUMPYS
 
 KINDS = {"b": BOOL, "i": INT, "f": FLOAT}
 OPERATIONS = {
@@ -60,7 +59,6 @@ BY_VALUE = (
     *("argmax", "argsort", "choose", "compress", "cumprod", "cumsum", "dot", "mean", "nonzero", "partition"),
     *("prod", "ptp", "round", "searchsorted", "sort", "std", "trace", "var"),
 )
-_lock = RLock()
 _asarray = np.asarray
 
 
@@ -155,46 +153,6 @@ def _by_value(self: Noted, *_: Any, **__: Any) -> Any:
 
 for _name in BY_VALUE:
     setattr(Noted, _name, _by_value)
-
-
-@contextmanager
-def noting() -> Iterator[None]:
-    """While it lasts, what makes plain arrays of any others leaves noted ones noted; numpy has no protocol for these three."""
-    asarray, contiguous, array = np.asarray, np.ascontiguousarray, np.array
-
-    def any_array(given: Any, dtype: Any = None, **options: Any) -> Any:
-        whole = _together(given)
-        if not isinstance(whole, Noted):
-            return asarray(given, dtype, **options)
-        return whole if dtype is None else whole.astype(dtype)
-
-    def contiguous_array(given: Any, dtype: Any = None, **options: Any) -> Any:
-        whole = any_array(given, dtype)
-        return whole if isinstance(whole, Noted) else contiguous(given, dtype, **options)
-
-    def new_array(given: Any, dtype: Any = None, **options: Any) -> Any:
-        whole = _together(given)
-        if not isinstance(whole, Noted):
-            return array(given, dtype, **options)
-        return whole.copy() if dtype is None else whole.astype(dtype)
-
-    with _lock:
-        _put_in_numpy(any_array, contiguous_array, new_array)
-        try:
-            yield
-        finally:
-            _put_in_numpy(asarray, contiguous, array)
-
-
-def _put_in_numpy(asarray: Any, contiguous: Any, array: Any) -> None:
-    for name, function in (("asarray", asarray), ("ascontiguousarray", contiguous), ("array", array)):
-        setattr(np, name, function)
-
-
-def _together(given: Any) -> Any:
-    """Rows among which noted arrays are, as one of them."""
-    listed = isinstance(given, list | tuple) and any(isinstance(each, Noted) for each in given)
-    return np.stack(given) if listed else given
 
 
 def _noted(sheet: Sheet, array: NDArray[Any]) -> Noted:
