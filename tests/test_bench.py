@@ -67,9 +67,17 @@ def test_the_numbers_have_the_agreed_keys(tasks: dict[str, Task], monkeypatch: p
 @pytest.mark.long
 @pytest.mark.parametrize("task_id", task_ids())
 def test_the_closed_loop_keeps_up_with_bare_stepping(tasks: dict[str, Task], task_id: str) -> None:
-    """The target is 0.80; a busy machine is forgiven a little."""
+    """The target is 0.80 where the policy needs no pictures; a busy machine is forgiven a little."""
     rate, bare, ratio = compare(Loop(tasks[task_id], 128, 0), 128)
-    assert rate > 0.0 and bare > 0.0 and ratio > 0.75
+    assert rate > 0.0 and bare > 0.0 and ratio > (0.50 if tasks[task_id].sees else 0.75)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task_id", ["kit-pick", "conveyor-sort"])
+def test_a_single_environment_keeps_up_with_bare_stepping(tasks: dict[str, Task], task_id: str) -> None:
+    """The target is 0.40; a busy machine is forgiven a little."""
+    rate, bare, ratio = compare(Single(tasks[task_id]), 1)
+    assert rate > 0.0 and bare > 0.0 and ratio > 0.35
 
 
 @pytest.mark.long
