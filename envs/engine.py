@@ -150,7 +150,7 @@ class Engine:
         threads: C++ threads, 0 for all processors.
         substeps: physics steps per control tick K.
         expanded: model fields that `restart` may write per world.
-        captured: whether those who compute something in each tick should capture it (see `capture`).
+        captured: whether those who compute something in each tick should capture it (see `capture`), for the first world alone.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Engine:
         self._counted = self._counts.copy()
         self._unset = np.zeros(self.worlds, bool)  # what follows from the model fields could not be computed
         self._lost = np.zeros(self.worlds, bool)  # nor what follows from them and the state
-        shape = (self.worlds, 3, model.nv)
+        shape = (self.worlds if captured else 0, 3, model.nv)
         self._jacobians = np.zeros(shape), np.zeros(shape)  # of which captured code reads the first rows
         self.finer = np.ones(self.worlds, np.int64)  # physics steps that a world makes for each recorded one
 

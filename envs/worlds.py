@@ -36,7 +36,7 @@ class Worlds:
         disturbances: names of those that `reset` may switch on.
         trace: keep a SHA-256 of every world's sensor data, substep by substep.
         costs: ask the task for the `cost` of every tick.
-        captured: capture what a tick computes and replay it (see `capture`), which is quicker for few worlds. Arrays are overwritten then.
+        captured: of one world, capture what a tick computes and replay it (see `capture`). Arrays are overwritten then.
 
     After `step`: `done`, `success`, `reason`, `reward`, `rewards`, `signals` (the truth), and with a tail `in_path` (a person's
     hand was in the robot's way). Worlds that are done stand still until `reset`. Arrays hold `n` rows (two at least: one world is padded, so that it takes the same arithmetic as many).
@@ -53,7 +53,9 @@ class Worlds:
         costs: bool = False,
         captured: bool = False,
     ) -> None:
-        self.task, self.n, self.tail_s, self.captured = task, n, tail_s, captured
+        if captured and n != 1:
+            raise ValueError("what is captured is one world's")
+        self.task, self.n, self.tail_s = task, n, tail_s
         known = disturbance_classes()
         needed = [field for name in disturbances if name in known for field in known[name].needs]
         self.engine = Engine(
@@ -89,14 +91,12 @@ class Worlds:
         self._clamped = np.zeros(rows, np.int64)
         self._memory: dict[str, Array] = {}
         self._scripted: tuple[int, ...] | None = None  # the actuators that the task drives itself
-        self._seen: NDArray[np.float32] | None = (
-            None  # the observation, where it was computed with the outcome
-        )
+        self._seen: NDArray[np.float32] | None = None  # the observation, if it came with the outcome
         self._outcome = Outcome(task, tail_s, costs, captured and self.eye is None and not disturbances)
         self._asked = Captured(asked) if captured else asked
         self._script = Captured(self._scripts) if captured else self._scripts
-        self._after: tuple[NDArray[Any], ...] = ()
-        self._before = (*(getattr(self, name) for name in PROGRESS), *self.held.values())
+        self._after: tuple[NDArray[Any], ...] = ()  # what a replay gave last, and is given next
+        self._before = (*self._progress(), *self.held.values())
         self._judged = Captured(self._outcome.of_arrays) if captured else None
         self._control = np.zeros((rows, task.substeps, task.model.nu))
         self._hashes = [hashlib.sha256() for _ in range(rows)] if trace else None
@@ -235,12 +235,16 @@ class Worlds:
 
     def _judge(self, active: NDArray[np.bool_], faults: NDArray[np.bool_]) -> None:
         if self._judged is None:
-            after = self._outcome.of(self.signals, active, faults, self.steps, *self._before[: len(PROGRESS)])
-        else:
-            after = self._judged(self.engine.block, active, faults, self.steps, *self._before)
+            self._take(self._outcome.of(self.signals, active, faults, self.steps, *self._progress()))
+            return
+        after = self._judged(self.engine.block, active, faults, self.steps, *self._before)
         if after is not self._after:  # a replay fills the same arrays again
             self._take(after)
+            self._after, self._before = after, (*self._progress(), *self.held.values())
         self._seen = after[-1].astype(np.float32) if self._outcome.sees else None
+
+    def _progress(self) -> list[NDArray[Any]]:
+        return [getattr(self, name) for name in PROGRESS]
 
     def _take(self, after: tuple[NDArray[Any], ...]) -> None:
         """Be what the outcome of a tick says."""
@@ -248,4 +252,3 @@ class Worlds:
             setattr(self, name, value)
         self.cost, terms, self.reward = after[len(PROGRESS) : len(PROGRESS) + 3]
         self.rewards = dict(zip((*self.task.rewards, "goal"), terms.T, strict=True))
-        self._after, self._before = after, (*after[: len(PROGRESS)], *self.held.values())
