@@ -138,35 +138,30 @@ def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
 @contextmanager
 def _noting() -> Iterator[None]:
     """While it lasts, what makes plain arrays of any others leaves noted ones noted; numpy has no protocol for these three."""
-    asarray, contiguous, array = np.asarray, np.ascontiguousarray, np.array
-
-    def any_array(given: Any, dtype: Any = None, **options: Any) -> Any:
-        whole = _together(given)
-        if not isinstance(whole, Noted):
-            return asarray(given, dtype, **options)
-        return whole if dtype is None else whole.astype(dtype)
-
-    def contiguous_array(given: Any, dtype: Any = None, **options: Any) -> Any:
-        whole = any_array(given, dtype)
-        return whole if isinstance(whole, Noted) else contiguous(given, dtype, **options)
-
-    def new_array(given: Any, dtype: Any = None, **options: Any) -> Any:
-        whole = _together(given)
-        if not isinstance(whole, Noted):
-            return array(given, dtype, **options)
-        return whole.copy() if dtype is None else whole.astype(dtype)
-
-    with _lock:
-        _put_in_numpy(any_array, contiguous_array, new_array)
+    names = ("asarray", "ascontiguousarray", "array")
+    with _lock:  # one capture at a time: each puts back what it found
+        found = {name: getattr(np, name) for name in names}
+        for name, plain in found.items():
+            setattr(np, name, _heeding(plain, copies=name == "array"))
         try:
             yield
         finally:
-            _put_in_numpy(asarray, contiguous, array)
+            for name, plain in found.items():
+                setattr(np, name, plain)
 
 
-def _put_in_numpy(asarray: Any, contiguous: Any, array: Any) -> None:
-    for name, function in (("asarray", asarray), ("ascontiguousarray", contiguous), ("array", array)):
-        setattr(np, name, function)
+def _heeding(plain: Callable[..., Any], copies: bool) -> Callable[..., Any]:
+    """One of those functions, which does as it did with everything but noted arrays."""
+
+    def made_of(*arguments: Any, **options: Any) -> Any:
+        whole = _together(arguments[0]) if arguments else None
+        if not isinstance(whole, Noted):
+            return plain(*arguments, **options)
+        dtype = arguments[1] if len(arguments) > 1 else options.get("dtype")
+        kept = whole if dtype is None else whole.astype(dtype)
+        return kept.copy() if copies else kept
+
+    return made_of
 
 
 def _together(given: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -177,13 +178,38 @@ def test_numpy_is_as_it_was_after_a_capture_that_failed_and_beside_one() -> None
     found: list[Any] = []
 
     def slow(x: Array) -> tuple[Array]:
-        other = threading.Thread(target=lambda: found.append(np.asarray([[1, 2], [3, 4]], np.float64)))
+        def beside() -> None:
+            found.append(np.asarray([[1, 2], [3, 4]], np.float64, "C"))
+            found.append(np.asarray(a=[[1, 2], [3, 4]], dtype=np.float64))
+            found.append(np.array([[1, 2], [3, 4]], dtype=np.float64, ndmin=2))
+
+        other = threading.Thread(target=beside)
         other.start()
         other.join()
         return (np.asarray(x) + 1.0,)
 
     assert same(replayed(slow, np.ones((2, 2)))[0], np.full(2, 2.0))
-    assert all(same(each, np.array([[1.0, 2.0], [3.0, 4.0]])) for each in found)
+    assert len(found) >= 3 and all(same(each, np.array([[1.0, 2.0], [3.0, 4.0]])) for each in found)
+
+
+def test_captures_in_several_threads_leave_numpy_as_it_was() -> None:
+    before, start, found = (np.asarray, np.ascontiguousarray, np.array), threading.Barrier(6), []
+
+    def slow(x: Array) -> tuple[Array]:
+        time.sleep(0.01)  # so that the others come meanwhile
+        return (np.ascontiguousarray(np.asarray(x) * 2.0),)
+
+    def capture() -> None:
+        start.wait()
+        found.append(replayed(slow, rows(np.array([0.5, 2.0])))[0])
+
+    threads = [threading.Thread(target=capture) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6 and all(same(each, np.array([1.0, 4.0])) for each in found)
+    assert (np.asarray, np.ascontiguousarray, np.array) == before
 
 
 CELLS = [*task_ids(), "kit-pick:hard", "conveyor-sort:hard", "kit-pick,part.others=3"]
